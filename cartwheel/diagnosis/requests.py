@@ -25,6 +25,7 @@ _CHANCE = 1e-4
 _LEAST_FAILED = 3
 # Failures that are no further apart are one trouble.
 _GAP_SECONDS = 300.0
+_LEAST_GOOD = 3
 # All of the time: fewer fail, but they do so steadily.
 _STEADY_SHARE, _STEADY_FAILED = 0.01, 20
 # One path, with too few requests to be seen among all: it worked, and now it mostly fails.
@@ -72,14 +73,25 @@ def _failing(case: Case, visits: Visits) -> Iterator[Cause]:
         return  # somebody closed the site, and the web server says so
     run = failing_run(visits)
     path = next((one for one in visits.failing if _began_to_fail(one)), None)
-    worst = visits.failing[0] if visits.failing else None
     if run is not None:
-        mostly = worst if worst and worst.failed >= _NAMED_SHARE * visits.failed else None
-        yield _failure(case, visits, run, mostly)
+        worst = max((_within(url, run) for url in visits.failing), default=None, key=_failed)
+        is_most = worst is not None and worst.failed >= _NAMED_SHARE * run.failed
+        yield _failure(case, visits, run, worst if is_most else None)
     elif path is not None:
-        first = path.first_failed or case.found.since
-        last = path.last_failed or case.found.time
-        yield _failure(case, visits, Run(first, last, path.count, path.failed), path)
+        begin, end = path.first_failed or case.found.since, case.found.time
+        run = Run(begin, end, path.count, path.failed)
+        yield _failure(case, visits, run, _within(path, run))
+
+
+def _failed(url: Url) -> int:
+    return url.failed
+
+
+def _within(url: Url, run: Run) -> Url:
+    """A path with the requests of that time alone."""
+    spans = [one for one in url.spans if one.at + one.seconds > run.begin and one.at <= run.end]
+    failed, count = sum(one.failed for one in spans), sum(one.count for one in spans)
+    return replace(url, failed=failed, count=max(failed, min(count, run.count)))
 
 
 def failing_run(visits: Visits) -> Run | None:
@@ -151,21 +163,25 @@ def _failure(case: Case, visits: Visits, run: Run, path: Url | None) -> Cause:
     if by_server:
         title += f"; {web} gets no answer from the app"
         todo = f"`fab status -H {case.host}` shows whether the app runs, `fab logs` what it logged"
-    last = None if run.end >= case.found.time - visits.step else run.end
+    # It is so now unless there were good answers since.
+    after = [one for one in visits.minutes if one.at >= run.end]
+    is_over = sum(one.count - one.failed for one in after) >= _LEAST_GOOD
+    last = run.end if is_over else None
     return Cause(
         FAILS,
         title,
         todo,
         SYMPTOM + (5 if run.failed > 0.5 * run.count else 0),
-        evidence=tuple(_evidence(case, visits)),
+        evidence=tuple(_evidence(case, visits, run)),
         began=run.begin,
         last=last,
         explains=frozenset(),
     )
 
 
-def _evidence(case: Case, visits: Visits) -> Iterator[str]:
-    for url in visits.failing[:_SHOWN]:
+def _evidence(case: Case, visits: Visits, run: Run) -> Iterator[str]:
+    urls = sorted((_within(url, run) for url in visits.failing), key=lambda url: -url.failed)
+    for url in filter(_failed, urls[:_SHOWN]):
         yield f"{url.path}: {url.failed:,} of {url.count:,} ({_codes(url)})"
     if visits.by_server:
         web = case.found.status.web_server.kind
@@ -222,7 +238,9 @@ def slower(url: Url, part: float) -> Slower | None:
         return None
     usual = max(span.usual for span in run)
     slow = max(span.slow for span in run)
-    return Slower(url, *base, usual, slow, round(count / part), run[0].at, run[-1].at)
+    return Slower(
+        url, *base, usual, slow, round(count / part), run[0].at, run[-1].at + run[-1].seconds
+    )
 
 
 def _base(url: Url, spans: Sequence[Minute]) -> tuple[float, float] | None:
@@ -258,16 +276,8 @@ def _slow(case: Case, visits: Visits) -> Iterator[Cause]:
     else:
         title = f"{first.url.path} has become slow: {_compared(first)}"
     evidence = [f"{one.url.path}: {_compared(one)}; {one.count:,} requests" for one in found]
-    ends = max(one.end for one in found)
-    span = _span_seconds(first.url)
-    yield _slowness(
-        case, visits, title, evidence[:_SHOWN], min(one.begin for one in found), ends + span
-    )
-
-
-def _span_seconds(url: Url) -> float:
-    gaps = [after.at - one.at for one, after in zip(url.spans, url.spans[1:], strict=False)]
-    return min(gaps, default=60.0)
+    begin, end = min(one.begin for one in found), max(one.end for one in found)
+    yield _slowness(case, visits, title, evidence[:_SHOWN], begin, end)
 
 
 def _compared(one: Slower) -> str:

@@ -20,7 +20,7 @@ _LEAST_SECONDS = 30.0
 _KNOWN_SECONDS, _KNOWN_REQUESTS = 600.0, 100
 _ONE_CLIENT = 0.5
 _LEFT_SHARE = 0.05
-_SLOW_SECONDS, _TIMES_SLOWER = 1.0, 3.0
+_SLACK_SECONDS = 60.0
 _QUEUE_PART = 0.1
 
 
@@ -30,7 +30,7 @@ def causes(case: Case) -> Iterator[Cause]:
     if visits is None:
         return
     surge, before = _surge(visits)
-    if not surge or not _suffers(case, visits, surge, before):
+    if not surge or not _suffers(case, visits, surge):
         return
     count = sum(one.count for one in surge)
     rate = count * 60.0 / (len(surge) * visits.step)
@@ -107,11 +107,16 @@ def _client(surge: Sequence[Minute]) -> tuple[str, float]:
     return client, counts[client] / max(1, sum(one.count for one in surge))
 
 
-def _suffers(case: Case, visits: Visits, surge: Sequence[Minute], before: Sequence[Minute]) -> bool:
+def _suffers(case: Case, visits: Visits, surge: Sequence[Minute]) -> bool:
     """Whether visitors notice it. A site that takes a surge well is not ill."""
     count = sum(one.count for one in surge)
     left = sum(one.given_up for one in surge)
-    usual = max((one.usual for one in before if one.usual), default=0.0)
-    slow = max(one.usual for one in surge) >= max(_SLOW_SECONDS, _TIMES_SLOWER * usual)
+    begin = surge[0].at - _SLACK_SECONDS
+    slow = any(
+        one is not None and one.end >= begin
+        for one in (requests.slower(url, visits.part) for url in visits.slowest)
+    )
+    run = requests.failing_run(visits)
+    fails = run is not None and run.end >= begin
     queues = any((one.queue or 0) > _QUEUE_PART * (one.queue_max or 1e9) for one in case.found.uses)
-    return slow or queues or left >= _LEFT_SHARE * count or requests.failing_run(visits) is not None
+    return slow or fails or queues or left >= _LEFT_SHARE * count

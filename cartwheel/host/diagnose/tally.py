@@ -200,10 +200,10 @@ class Tally:
             return ""
         return self._agents[max(clients, key=lambda one: clients[one])].decode("utf-8", "replace")
 
-    def whole(self, at: float, path: str = "") -> Optional[Minute]:
+    def whole(self, path: str = "") -> Optional[Minute]:
         """All that was counted, of one group or of all, as one time; None for nothing."""
         cells = list(self._of(path))
-        return _minute(at, cells) if cells else None
+        return _minute(self.first, cells, self.last - self.first) if cells else None
 
     def minutes(self, step: float, path: str = "") -> Iterator[Minute]:
         """Each `step` seconds with a request, of one group or of all; `step` is at least that of a
@@ -214,11 +214,11 @@ class Tally:
                 places[int(place * self._seconds // step)].append(cell)
         if path:
             for number in sorted(places):
-                yield _minute(number * step, places[number])
+                yield _minute(number * step, places[number], step)
             return
         counts, busiest = self._counts(step), self._busiest(step)
         for number in sorted({*places, *counts}):
-            one = _minute(number * step, places[number])
+            one = _minute(number * step, places[number], step)
             count = max(round(counts.get(number, 0.0)), one.failed)
             client, share = busiest.get(number, (b"", 0.0))
             by = client.decode("utf-8", "replace")
@@ -226,6 +226,13 @@ class Tally:
             yield replace(
                 one, count=count, given_up=given_up, client=by, by_client=round(share * count)
             )
+
+    def spans(self, long: float, path: str) -> List[Minute]:
+        """A group by time: `long` ones, and the last ones in fifths."""
+        short = long / 5 if long / 5 >= self._seconds else long
+        border = (self.last // long - 1.0) * long
+        before = [one for one in self.minutes(long, path) if one.at < border]
+        return before + [one for one in self.minutes(short, path) if one.at >= border]
 
     def _counts(self, step: float) -> Dict[int, float]:
         """All requests in each step. Those between two blocks are spread over the time between."""
@@ -260,7 +267,7 @@ class Tally:
         return (cell for cells in self._cells.values() for cell in cells.values())
 
 
-def _minute(at: float, cells: List[_Cell]) -> Minute:
+def _minute(at: float, cells: List[_Cell], seconds: float) -> Minute:
     usual, slow = _quantiles(cells)
     count, failed = sum(cell.count for cell in cells), sum(cell.failed for cell in cells)
     first = [cell.first_failed for cell in cells if cell.first_failed is not None]
@@ -272,6 +279,7 @@ def _minute(at: float, cells: List[_Cell]) -> Minute:
         usual=usual,
         given_up=round(sum(cell.given_up for cell in cells)),
         first_failed=min(first, default=None),
+        seconds=seconds,
     )
 
 

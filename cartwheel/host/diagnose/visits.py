@@ -38,7 +38,11 @@ _LIMITS = {413: "web-413", 429: "web-429"}
 def look(ctx: Context, window: Window) -> Found:
     """The requests of that time, and those of the day before for a comparison."""
     web = web_server(ctx.at)
-    path = _log_of(ctx, web)
+    return read(web, _log_of(ctx, web), window)
+
+
+def read(web: WebServer, path: Path, window: Window) -> Found:
+    """The same from this access log."""
     began = time.monotonic()
     with log_window.opened(path, window, _time_of(web)) as log:
         if not log.size:
@@ -109,7 +113,7 @@ def _visits(
     minutes = tuple(tally.minutes(step))
     span = step * math.ceil(max(1.0, (tally.last - tally.first) / step) / _SPANS)
     usual, slow = tally.times()
-    base = before.whole(window.since - _BEFORE_SECONDS)
+    base = before.whole()
     return Visits(
         part=round(part, 4),
         count=round(tally.count),
@@ -156,7 +160,7 @@ def _excess(url: Url) -> float:
 def _url(tally: Tally, before: Tally, path: str, span: float) -> Url:
     usual, slow = tally.times(path)
     first, last = tally.failures(path)
-    base = before.whole(0.0, path)
+    base = before.whole(path)
     return Url(
         path=path,
         count=round(tally.count_of(path)),
@@ -166,7 +170,7 @@ def _url(tally: Tally, before: Tally, path: str, span: float) -> Url:
         first_failed=first,
         last_failed=last,
         statuses={str(status): round(n) for status, n in tally.statuses_of(path)},
-        spans=tuple(tally.minutes(span, path)),
+        spans=tuple(tally.spans(span, path)),
         before=base if base and base.count >= _LEAST_BEFORE else None,
     )
 

@@ -58,7 +58,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Minute:
-    """Requests of a short time, a step of `Visits`; `at` is its begin. `failed`: 5xx, `given_up`:
+    """Requests of a short time of `seconds`; `at` is its begin. `failed`: 5xx, `given_up`:
     the client did not wait for the answer. `usual` and `slow` are the median and the 95th
     percentile in seconds of what the app answered, without the failed. `client`: who made most of
     the requests, and `by_client`: how many."""
@@ -72,14 +72,15 @@ class Minute:
     first_failed: Optional[float] = None
     client: str = ""
     by_client: int = 0
+    seconds: float = 60.0
 
 
 @dataclass(frozen=True)
 class Url:
     """Requests for one path: numbers and ids in it are `*`, its query is left out. `failed`: 5xx.
     `usual` and `slow` are the median and the 95th percentile in seconds, without the failed;
-    `statuses` are those of the failed. `spans`: its requests by time; `before`: those of the day
-    before, None if there were too few."""
+    `statuses` are those of the failed. `spans`: its requests by time, the last ones in shorter
+    times; `before`: those of the day before, None if there were too few."""
 
     path: str
     count: int

@@ -141,7 +141,7 @@ def errors() -> Iterator[tuple[str, str, str, str, str]]:
             yield server.name, kind, about, path, line
 
 
-@pytest.mark.parametrize(("server", "kind", "about", "path", "line"), errors())
+@pytest.mark.parametrize(("server", "kind", "about", "path", "line"), list(errors()))
 def test_an_error(server: str, kind: str, about: str, path: str, line: str) -> None:
     found = named(server).trouble(line)
     if kind == "-":
