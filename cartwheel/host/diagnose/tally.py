@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import replace
+from itertools import accumulate, chain
 from typing import Callable, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from cartwheel.host.diagnose.log_window import Part
@@ -284,14 +286,15 @@ def _minute(at: float, cells: List[_Cell], seconds: float) -> Minute:
 
 
 def _quantiles(cells: List[_Cell]) -> Tuple[float, float]:
-    times = sorted((seconds, cell.weight) for cell in cells for seconds in cell.times)
-    return _quantile(times, 0.5), _quantile(times, 0.95)
-
-
-def _quantile(times: List[Tuple[float, float]], part: float) -> float:
-    left = part * sum(weight for _, weight in times)
-    for seconds, weight in times:
-        left -= weight
-        if left <= 0:
-            return round(seconds, 3)
-    return round(times[-1][0], 3) if times else 0.0
+    """The median and the 95th percentile of the times in these cells."""
+    weights = {cell.weight for cell in cells if cell.times}
+    if not weights:
+        return 0.0, 0.0
+    if len(weights) == 1:  # nearly always; and much faster
+        times = sorted(chain.from_iterable(cell.times for cell in cells))
+        last = len(times) - 1
+        return round(times[last // 2], 3), round(times[math.ceil(0.95 * last)], 3)
+    pairs = sorted((seconds, cell.weight) for cell in cells for seconds in cell.times)
+    sums = list(accumulate(weight for _, weight in pairs))
+    half, most = bisect_left(sums, 0.5 * sums[-1]), bisect_left(sums, 0.95 * sums[-1])
+    return round(pairs[half][0], 3), round(pairs[most][0], 3)
