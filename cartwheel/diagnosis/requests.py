@@ -42,6 +42,8 @@ _ALWAYS_SLOW, _ALWAYS_COUNT, _ALWAYS_SHARE = 2.0, 20, 0.1
 _MOST_PATHS = 2  # more slow ones than this: it is the app, not a page
 _LEFT_SHARE, _LEFT_USUAL = 0.05, 0.02  # a hasty click makes some of them everywhere
 _SHOWN = 4
+# What slow answers make happen.
+_FOLLOWS_FROM_SLOW = frozenset({LEFT, "web-errors-timeout", "web-errors-connections"})
 
 
 @dataclass(frozen=True)
@@ -318,12 +320,17 @@ def _slowness(
         SLOW,
         title,
         todo,
-        SYMPTOM + 2,
+        SYMPTOM + 6,
         tuple(evidence),
         began,
         None if lately else end,
-        frozenset({LEFT, "workers-busy", "web-errors-timeout", "web-errors-queue"}),
+        _FOLLOWS_FROM_SLOW | ({FAILS} if _mostly_timeouts(visits) else set()),
     )
+
+
+def _mostly_timeouts(visits: Visits) -> bool:
+    """Whether most failures are 504: the web server waited too long."""
+    return 2 * visits.statuses.get("504", 0) > visits.failed
 
 
 def _seconds(value: float) -> str:

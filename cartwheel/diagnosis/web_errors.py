@@ -68,6 +68,7 @@ KINDS = {
         " worker that hangs, timeout_seconds of [web.paths] is for what may take long",
         SYMPTOM + 5,
         share=0.002,
+        explains=frozenset({FAILS, FRONT, LEFT}),
     ),
     "cut": Kind(
         "the app closed the connection before its answer was complete{about}, {count} times",
@@ -139,6 +140,7 @@ _TOO_LARGE_TODO = (
 # A limit works as it should if it stops somebody; if it stops one in ten, it stops visitors.
 _LIMITED_SHARE, _LIMITED_LEAST = 0.1, 20
 _TOO_LARGE_LEAST = 3
+_MANY_SHARE = 0.05  # of all requests: visitors notice it everywhere
 _CONFLICT = "conflicting server name"
 # These pass a test of the configuration, and fail when it is loaded.
 _WHEN_LOADED = ("bind() to", "still could not bind", "AH00072")
@@ -208,7 +210,7 @@ def _too_large(case: Case) -> Iterator[Cause]:
     count = sum(one.count for one in signs)
     if count < _TOO_LARGE_LEAST:
         return
-    most = signs[0]
+    most, visits = signs[0], case.found.visits
     web = case.found.status.web_server.kind
     where = f" to {most.about}" if most.about else ""
     title = f"{web} refuses {count:,} requests{where} because they are too large (413)"
@@ -218,7 +220,7 @@ def _too_large(case: Case) -> Iterator[Cause]:
         "web-errors-body",
         title,
         _TOO_LARGE_TODO.format(host=case.host),
-        GUESSED,
+        GUESSED if visits is None or count >= _MANY_SHARE * visits.count else SYMPTOM + 1,
         tuple(lines),
         min(one.first for one in signs),
         max(one.last for one in signs),

@@ -12,7 +12,7 @@ from cartwheel.host.web.server import Trouble, Visit
 # client's words is written as \x22: nobody can forge a field.
 _VISIT = re.compile(
     rb'^(\S+) \[[^\]]*\] \S+ "(?:[A-Z]+ )?([^"? ]*)[^"]*" (\d{3}) \d+ "[^"]*" "([^"]*)" id=\S*'
-    rb' time=([\d.]+) upstream="([^"]*)" upstream_status="([^"]*)" upstream_time="([^"]*)"'
+    rb' time=(\d+\.\d+) upstream="([^"]*)" upstream_status="([^"]*)" upstream_time="([^"]*)"'
     rb" at=(\d+\.\d+)(?: probe=(1?))?$",
     re.MULTILINE,
 )
