@@ -8,7 +8,7 @@ import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from cartwheel.host.diagnose import log_window
 from cartwheel.host.diagnose.found import Found, Window
@@ -58,12 +58,32 @@ class _Seen:
     lines: List[str] = field(default_factory=list)
 
 
+# Whether a failure in a log concerns the app.
+Concerns = Callable[[Trouble, str], bool]
+
+
 def look(ctx: Context, window: Window) -> Found:
     """The errors of that time by kind, and by what they are about."""
     web = web_server(ctx.at)
+    logs = [(web.logs(name)[1], _everything) for name in (ctx.at.app, ctx.at.balancer_site)]
+    concerns = concerning(f"{ctx.at.root}/", web.live_upstream(ctx.at))
+    return read(web, [*logs, (web.error_log, concerns)], window)
+
+
+def concerning(*ours: str) -> Concerns:
+    """Of a log that all sites share: what names one of these, and what is of the whole server."""
+    return lambda trouble, line: trouble.is_whole or any(text in line for text in ours)
+
+
+def _everything(_trouble: Trouble, _line: str) -> bool:
+    return True
+
+
+def read(web: WebServer, logs: Sequence[Tuple[Path, Concerns]], window: Window) -> Found:
+    """The same from these logs, each with what of it concerns the app."""
     seen: Dict[Tuple[str, str], _Seen] = {}
     unread: List[str] = []
-    for path, concerns in _logs(ctx, web):
+    for path, concerns in logs:
         with log_window.opened(path, window, _time_of(web)) as log:
             unread.extend(log.unread)
             deadline = time.monotonic() + _READ_SECONDS
@@ -107,14 +127,6 @@ def _way(path: Path) -> Iterator[Path]:
     yield real
 
 
-def _logs(ctx: Context, web: WebServer) -> Iterator[Tuple[Path, Callable[[Trouble, str], bool]]]:
-    """The logs, each with what of it concerns the app."""
-    for name in (ctx.at.app, ctx.at.balancer_site):
-        yield web.logs(name)[1], lambda _trouble, _line: True
-    ours = (f"{ctx.at.root}/", web.live_upstream(ctx.at))
-    yield web.error_log, lambda one, line: one.is_whole or any(text in line for text in ours)
-
-
 def _time_of(web: WebServer) -> Callable[[str], Optional[float]]:
     return lambda line: web.look_at(line)[0]
 
@@ -123,7 +135,7 @@ def _add(
     seen: Dict[Tuple[str, str], _Seen],
     web: WebServer,
     part: Part,
-    concerns: Callable[[Trouble, str], bool],
+    concerns: Concerns,
 ) -> None:
     for raw in part.data.splitlines():
         line = raw.decode("utf-8", "replace")
