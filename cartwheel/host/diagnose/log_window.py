@@ -143,7 +143,7 @@ def _first_at(file: Stretch, wanted: float, time_of: TimeOf, low: int = 0) -> in
         if at is None:  # no time within a whole look: only the parts before it can be told
             high = middle
         elif at < wanted:
-            low = max(place, middle)
+            low = place
         else:
             high = middle
     begin = low

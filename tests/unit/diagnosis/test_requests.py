@@ -9,6 +9,7 @@ import pytest
 
 from cartwheel.diagnosis import requests, traffic, web_errors
 from cartwheel.diagnosis.cause import Cause
+from cartwheel.host.wire.diagnosis import Minute, Visits
 from tests.unit.diagnosis.web_case import HOUR, MINUTE, NOW, Ask, Log, judged, look
 
 RULES = (requests.causes, web_errors.causes, traffic.causes)
@@ -52,6 +53,26 @@ def test_a_healthy_busy_host(tmp_path: Path, factor: float, seed: int) -> None:
         log.add(hour * HOUR, (hour - 1) * HOUR, *times(SHOP, factor * (0.2 if hour > 4 else 1)))
     log.add(HOUR, 0.0, *times(SHOP, factor * 1.5))
     assert causes(log, tmp_path) == []
+
+
+def test_a_path_that_never_worked(tmp_path: Path) -> None:
+    """A rare one: bots ask for it, or nobody misses it."""
+    log = Log()
+    log.add(2 * HOUR, 0.0, *SHOP, Ask("/boom", 0.2, fails=1.0))
+    assert causes(log, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "failed", "is_trouble"),
+    [(100, 3, False), (100, 8, True), (8, 3, True), (4, 2, False), (10_000, 199, False)],
+)
+def test_a_minute_of_failures(count: int, failed: int, is_trouble: bool) -> None:
+    minutes = [Minute(NOW - 60 * ago, 100, 0, 0.1) for ago in range(9, 1, -1)]
+    minutes.append(Minute(NOW - 60, count, failed, 0.1, first_failed=NOW - 50))
+    found = Visits(1.0, 800 + count, failed, 0.1, 0.1, {}, (), (), tuple(minutes))
+    run = requests.failing_run(found)
+    assert (run is not None) is is_trouble
+    assert run is None or (run.begin, run.failed, run.count) == (NOW - 50, failed, count)
 
 
 @pytest.mark.parametrize("seconds", [20.0, 60.0, 300.0])

@@ -56,7 +56,7 @@ def test_of_the_shared_log_only_what_concerns_the_app(tmp_path: Path) -> None:
     concerns = web_errors.concerning("/srv/hello/")
     found = web_errors.read(web, [(tmp_path / "error.log", concerns)], THEN)
     kinds = {one.kind for one in found.signs}
-    assert {"web-no-socket", "web-permission", "web-files", "web-connections"} <= kinds
+    assert {"web-no-socket", "web-permission", "web-files", "web-crash"} <= kinds
     assert kinds.isdisjoint({"web-queue", "web-refused", "web-header", "web-timeout"})
     other = web_errors.read(web, [(tmp_path / "error.log", web_errors.concerning("/x/"))], THEN)
     assert "web-no-socket" not in {one.kind for one in other.signs}
