@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from cartwheel.host.diagnose import log_window
 from cartwheel.host.diagnose.found import Found, Window
-from cartwheel.host.diagnose.log_window import Bounds, Log
+from cartwheel.host.diagnose.log_window import Bounds, Log, Part
 from cartwheel.host.diagnose.paths import grouped
 from cartwheel.host.diagnose.tally import Tally
 from cartwheel.host.system.context import Context
@@ -22,6 +23,7 @@ _BOUNDS = Bounds(whole=36 << 20, newest=10 << 20, spread=22 << 20, block=64 << 1
 _BEFORE_BOUNDS = Bounds(whole=3 << 20, newest=0, spread=3 << 20, block=32 << 10)
 _READ_SECONDS = 0.8
 _SCAN_SECONDS = 1.8  # from the begin: to find each failed request of a large log
+_COUNT_SECONDS = 2.5
 _MOST_FAILED = 20_000  # lines; where more fail, a part of them says the same
 _MOST_STEPS = 240
 # Short times have short steps: what happened within the last minutes is to be seen too.
@@ -80,17 +82,31 @@ def _cell(window: Window) -> float:
 def _tallied(web: WebServer, log: Log, began: float, tally: Tally) -> Tuple[bool, float]:
     """Count what is read of a log: whether each failed request is in it, and how much was read."""
     parts = log_window.parts(log, _BOUNDS, began + _READ_SECONDS)
-    read = sum(len(one.data) for one in parts)
-    part = min(1.0, read / log.size) if log.size > _BOUNDS.whole else 1.0
-    failed = None
-    if part < 1.0:
-        newest, deadline = _BOUNDS.newest, began + _SCAN_SECONDS
-        failed = log_window.matching(log, newest, web.failed, _MOST_FAILED, deadline)
-    for one in parts:
-        tally.add(web, one, without_failed=failed is not None and one.weight > 1.0)
+    failed, is_whole = None, log.size <= _BOUNDS.whole
+    if not is_whole:
+        deadline = began + _SCAN_SECONDS
+        failed = log_window.matching(log, _BOUNDS.newest, web.failed, _MOST_FAILED, deadline)
+    newest = [one for one in parts if one.weight == 1.0]
+    start = time.monotonic()
+    for one in newest:
+        tally.add(web, one)
+    spread = [one for one in parts if one.weight > 1.0]
+    stride = _stride(newest, spread, time.monotonic() - start, began + _COUNT_SECONDS)
+    for one in spread[::stride]:
+        fewer = replace(one, weight=one.weight * stride)
+        tally.add(web, fewer, without_failed=failed is not None)
     if failed is not None:
         tally.add_failed(web, b"".join(failed))
-    return part == 1.0 or failed is not None, part
+    read = sum(len(one.data) for one in (*newest, *spread[::stride]))
+    return is_whole or failed is not None, 1.0 if is_whole else min(1.0, read / log.size)
+
+
+def _stride(newest: List[Part], spread: List[Part], took: float, until: float) -> int:
+    """Which of the blocks can be counted in time: 1 for all, 2 for every second one. A host may be
+    busy with other things: counting the newest part shows how long it takes."""
+    speed = took / max(1, sum(len(one.data) for one in newest))
+    left = max(0.05, until - time.monotonic())
+    return max(1, math.ceil(speed * sum(len(one.data) for one in spread) / left))
 
 
 def _before(web: WebServer, path: Path, window: Window) -> Tally:

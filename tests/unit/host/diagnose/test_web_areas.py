@@ -157,3 +157,19 @@ def test_our_own_probes_do_not_count(tmp_path: Path) -> None:
     probes = look(log, tmp_path / "a.log").visits
     assert probes is not None
     assert probes.count == 1 < whole.count
+
+
+def test_a_busy_host_counts_less_of_a_large_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = look(_some_log(), tmp_path / "a.log").visits
+    size = (tmp_path / "a.log").stat().st_size
+    small = Bounds(whole=size // 10, newest=size // 20, spread=size // 2, block=2000)
+    monkeypatch.setattr(visits, "_BOUNDS", small)
+    monkeypatch.setattr(visits, "_stride", lambda *_known: 4)
+    part = look(_some_log(), tmp_path / "a.log").visits
+    assert whole is not None
+    assert part is not None
+    assert 0.1 < part.part < 0.25
+    assert part.count == pytest.approx(whole.count, rel=0.1)
+    assert part.failed == whole.failed
