@@ -26,6 +26,8 @@ def causes(case: Case) -> Iterator[Cause]:
     processes = {one.process for one in status.processes}
     for one in conditions(host, status, has_web=has_web):
         slug = _SYMPTOMS.get(one.what, PROCESS if one.what in processes else "")
+        if one.what == "disk" and case.found.storage:
+            continue  # `storage` says more about it
         if one.level == "PROBLEM":
             yield _problem(one, slug)
         elif one.level == "note" and one.what in _NOTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cartwheel.diagnosis import certificate, health, requests, traffic, web_errors
+from cartwheel.diagnosis import clock, health, machine, names, packages, services, storage
 from cartwheel.diagnosis.cause import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -11,4 +12,10 @@ RULES: tuple[Rule, ...] = (
     web_errors.causes,
     certificate.causes,
     traffic.causes,
+    storage.causes,
+    services.causes,
+    names.causes,
+    machine.causes,
+    clock.causes,
+    packages.causes,
 )

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Dict
 
 from cartwheel.host.diagnose import history, visits, web_errors
+from cartwheel.host.diagnose import changed, history, lookups, machine, services, storage
 from cartwheel.host.diagnose.found import Area
 
 AREAS: Dict[str, Area] = {
     "Cartwheel's history": history.look,
     "requests": visits.look,
     "web server errors": web_errors.look,
+    "file systems": storage.look,
+    "the host": machine.look,
+    "services": services.look,
+    "names": lookups.look,
+    "changes": changed.look,
 }

@@ -123,8 +123,11 @@ class Visits:
 
 @dataclass(frozen=True)
 class Storage:
-    """A file system. `what`: what is on it that the app or the host needs. `growth`: bytes an hour,
-    None where that is not known; `growing`: the files that were written to most, and how much."""
+    """A file system. `what`: what on it the app or the host needs. `free` and `free_inodes`: what
+    is left for users other than root. `growth`: bytes an hour by the last hour, `growth_now`:
+    bytes an hour by the last second; None where that is not known. `growing`: the files that were
+    written to most, in bytes an hour. `largest`: files and folders. `deleted`: files that processes
+    hold open though they are deleted. `crowded`: folders with the most entries, and how many."""
 
     path: str
     what: Tuple[str, ...]
@@ -136,12 +139,20 @@ class Storage:
     growth: Optional[float] = None
     growing: Dict[str, int] = field(default_factory=dict)
     largest: Dict[str, int] = field(default_factory=dict)
+    growth_now: Optional[float] = None
+    deleted: Dict[str, int] = field(default_factory=dict)
+    crowded: Dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The host as a whole. `load`: of the last minute, `waiting`: the part of the last minute in
-    which tasks waited for the disk. `synchronized`: whether something sets the clock."""
+    """The host as a whole. `load`: of the last minute. `waiting`: the part of the last minute in
+    which all tasks waited for the disk, `memory_waiting`: for memory; `cpu_waiting`: in which some
+    task waited for a CPU. `synchronized`: whether something sets the clock; None: not known, or
+    nothing is meant to. `time_service`: what is meant to set it. `newest_kernel`: of the installed
+    ones, "" where that is not known. `replaced`: files of programs and libraries that processes of
+    the app still use, though something has replaced them. `restart_wanted`: the packages for which
+    the distribution asks for a reboot. `time_service_seconds`: how long that has run."""
 
     cpus: int
     load: float
@@ -156,29 +167,49 @@ class Machine:
     kernel: str
     newest_kernel: str
     waiting: Optional[float] = None
+    memory_waiting: Optional[float] = None
+    cpu_waiting: Optional[float] = None
+    time_service: str = ""
+    time_service_seconds: Optional[float] = None
+    replaced: Tuple[str, ...] = ()
+    restart_wanted: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Service:
     """Something that the app's variables name: a database, Redis, an HTTP service. `variable`: the
     variable that names it; `address`: HOST:PORT or a socket's path; `problem`: why it cannot be
-    used, "" if it answers."""
+    used, "" if it answers. `how`: what kind of problem: `unknown` (its name), `refused`, `timeout`
+    (no connection in time), `silent` (no answer in time), `unreachable`, `denied` (it answers that
+    it does not serve), `ended` (it closes the connection), `tls`, `missing` (a file or a socket),
+    `unwritable`. `of_unit`: for one on this host that does not answer: the unit that should run it;
+    `unit_state`: how that is, `unit_since`: since when."""
 
     kind: str
     variable: str
     address: str
     problem: str
     seconds: float
+    how: str = ""
+    of_unit: str = ""
+    unit_state: str = ""
+    unit_since: Optional[float] = None
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """A name that the host tried to look up. `problem`: "" if that worked."""
+    """A name that the host tried to look up. `problem`: "" if that worked. `variables`: those of
+    the app that name it. `kind`: `name`; `own`: the host's own name; `server`: a name server was
+    asked whether it answers, `name` is its address. `passing`: the name may exist, but nobody could
+    be asked. `servers`: the name servers that the host is configured for."""
 
     name: str
     problem: str
     seconds: float
     servers: Tuple[str, ...] = ()
+    kind: str = "name"
+    variables: Tuple[str, ...] = ()
+    passing: bool = False
 
 
 @dataclass(frozen=True)
