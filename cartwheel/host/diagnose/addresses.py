@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
@@ -120,7 +121,7 @@ _LISTS: Dict[str, Tuple[str, int]] = {
 _PAIR = re.compile(r"(?:\A|_)([A-Z]+?)_?(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)\Z")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,4}[^\s'\"<>\\]+")
 _URL_ONLY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,4}\S+\Z")
-_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z|[0-9a-fA-F:]*:[0-9a-fA-F:.]*\Z")
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
 _HOST_PORT = re.compile(r"\[?([^\s,;\[\]/@]+?)\]?(?::(\d{1,5}))?\Z")
 _WORDS = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)")
 _PROXIES = re.compile(r"\A(?:https?|all)_proxy\Z", re.IGNORECASE)
@@ -240,12 +241,20 @@ def host_port(text: str, port: int) -> Tuple[str, int]:
     """`db:5432`, `[::1]:5432`, `db`; "" for what is no host."""
     text = text.strip()
     if text.count(":") > 1 and not text.startswith("["):
-        return (text, port) if _NAME.match(text) else ("", 0)
+        return (text, port) if _is_ipv6(text) else ("", 0)
     found = _HOST_PORT.match(text)
-    if not found or not _NAME.match(found.group(1)):
+    if not found or not (_NAME.match(found.group(1)) or _is_ipv6(found.group(1))):
         return "", 0
     number = found.group(2)
     return found.group(1), _port_or(number, port)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _of_file(name: str, url: str) -> Iterator[Endpoint]:

@@ -189,7 +189,7 @@ def dpkg_changes(text: str, runs: Sequence[AptRun], early: float) -> List[Change
     found: Dict[int, List[str]] = {}
     for when, what, name, before, after in _DPKG.findall(text):
         at = _local(when)
-        by_apt = any(run.covers(at) for run in runs)
+        by_apt = any(run.start <= at <= run.end for run in runs)
         if at < early or by_apt:
             continue
         versions = (
@@ -237,7 +237,7 @@ _NEEDED = (
 )
 _FIELDS = "MESSAGE,MESSAGE_ID,UNIT,_COMM,SYSLOG_IDENTIFIER,REALTIME"
 _ACCOUNTS = ("useradd", "userdel", "usermod", "groupadd", "passwd", "chpasswd", "crontab")
-_SUDO = re.compile(r"\s*(\S+) : (?:.* ; )?COMMAND=(.*)", re.DOTALL)
+_SUDO = re.compile(r"\s*(\S+) : (?=[A-Z]+=)(?:.* ; )?COMMAND=(.*)", re.DOTALL)
 # These only show something.
 _READERS = re.compile(
     r"(?:\S*/)?(?:ls|cat|less|more|tail|head|z?grep|journalctl|df|du|ss|netstat|ps|top|htop|id|true"
@@ -338,9 +338,10 @@ def _account(at: float, program: str, text: str) -> Optional[Change]:
 
 
 def _command(at: float, text: str) -> Optional[Change]:
-    """A line of sudo's: `alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/true`."""
+    """A line of sudo's: `alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/true`; one that
+    was refused says first why."""
     found = _SUDO.match(text)
-    if not found or "command not allowed" in text:
+    if not found:
         return None
     who, command = found.groups()
     # Cartwheel itself comes by sudo where its login is not root.

@@ -19,6 +19,7 @@ _COMMON = re.compile(rb"\[(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\
 _ISO = re.compile(
     rb"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d+)?(Z|[+-]\d\d:?\d\d)?"
 )
+_WORDS = re.compile(rb"\b(\d\d?) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d)")
 _SYSLOG = re.compile(rb"^(?:\[\w{3} )?(\w{3}) ([ \d]\d) (\d\d):(\d\d):(\d\d)")
 
 
@@ -71,7 +72,7 @@ def time_of(line: bytes, now: float) -> Optional[float]:
     """The time at the begin of a line of a log, in the formats that programs on hosts have."""
     head = line[:300]
     try:
-        return _common(head) or _iso(head) or _syslog(head, now)
+        return _common(head) or _iso(head) or _words(head) or _syslog(head, now)
     except (ValueError, OverflowError):
         return None
 
@@ -104,6 +105,16 @@ def _iso(head: bytes) -> Optional[float]:
         return float(calendar.timegm(fields))
     off = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
     return float(calendar.timegm(fields) - (off if zone[:1] == b"+" else -off))
+
+
+def _words(head: bytes) -> Optional[float]:
+    """As Redis writes it."""
+    found = _WORDS.search(head)
+    number = _MONTHS.get(found.group(2).decode("ascii", "replace")) if found else None
+    if not found or number is None:
+        return None
+    day, year, hour, minute, second = (int(found.group(place)) for place in (1, 3, 4, 5, 6))
+    return time.mktime((year, number, day, hour, minute, second, 0, 0, -1))
 
 
 def _syslog(head: bytes, now: float) -> Optional[float]:

@@ -1,0 +1,144 @@
+"""Connecting to what the variables name, on loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from cartwheel.host.diagnose import addresses, names, services
+from cartwheel.host.diagnose.addresses import Endpoint
+from cartwheel.host.system.reach import Account
+from cartwheel.host.wire.diagnosis import Service
+from tests.unit.host.diagnose.servers import HEARS, playing
+
+_ROOT = Account("root", 0)
+_NOBODY = Account("nobody", 65534, frozenset({65534}))
+
+
+def _asked(one: Endpoint, user: Account = _ROOT) -> Service:
+    known = names.look_up([one.host]).get(one.host) if one.host else None
+    return services._service(one, known, (), user, time.monotonic() + 3)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def test_one_that_answers() -> None:
+    with playing(HEARS, b"+PONG\r\n") as played:
+        found = _asked(Endpoint(addresses.REDIS, "REDIS_URL", "localhost", played.port))
+    assert (found.how, found.problem) == ("", "")
+    assert found.address == f"localhost:{played.port}"
+
+
+def test_one_that_refuses() -> None:
+    found = _asked(Endpoint(addresses.POSTGRES, "DATABASE_URL", "127.0.0.1", _free_port()))
+    assert (found.how, found.problem) == ("refused", "127.0.0.1 refuses the connection")
+
+
+def test_one_without_a_name() -> None:
+    found = _asked(Endpoint(addresses.POSTGRES, "DATABASE_URL", "no-such-host.invalid", 5432))
+    assert found.how == "unknown"
+    assert "no-such-host.invalid cannot be resolved" in found.problem
+
+
+def test_sockets(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    one = Endpoint(addresses.REDIS, "REDIS_URL", path=str(path))
+    assert _asked(one).how == "missing"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        assert _asked(one).how == "refused"
+        listening.listen(1)
+        assert _asked(one, _NOBODY).how == "unwritable"  # pytest's folders are closed to others
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    assert services.file_problem(str(tmp_path / "x" / "shop.db"), _ROOT).how == "missing"
+    assert services.file_problem(str(path), _ROOT).problem == f"there is no file {path}"
+    path.write_text("")
+    assert services.file_problem(str(path), _ROOT).how == ""
+    assert services.file_problem(str(path), _NOBODY).how == "unwritable"
+    user = Account("app", 4711, frozenset({os.getgid()}))
+    assert services._unwritable("/tmp", user) == ""
+    assert (
+        services._unwritable("/etc/passwd", _NOBODY) == "/etc/passwd may not be written by nobody"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "here"),
+    [
+        (Endpoint(addresses.REDIS, "X", "127.0.0.1", 1), True),
+        (Endpoint(addresses.REDIS, "X", "::1", 1), True),
+        (Endpoint(addresses.REDIS, "X", "localhost", 1), True),
+        (Endpoint(addresses.REDIS, "X", path="/run/x.sock"), True),
+        (Endpoint(addresses.REDIS, "X", "10.0.0.1", 1), False),
+        (Endpoint(addresses.REDIS, "X", "db", 1), False),
+    ],
+)
+def test_what_is_on_this_host(one: Endpoint, here: bool) -> None:
+    assert services.is_here(one) == here
+
+
+def test_the_unit_of_a_cluster_of_postgresql(tmp_path: Path) -> None:
+    for version, name, port in (("15", "main", "5432"), ("17", "main", "5433")):
+        folder = tmp_path / version / name
+        folder.mkdir(parents=True)
+        (folder / "postgresql.conf").write_text(f"port = {port}  # (change requires restart)\n")
+
+    def units(address: str) -> tuple[str, ...]:
+        return services.units_of(addresses.POSTGRES, address, str(tmp_path))
+
+    assert units("127.0.0.1:5433") == ("postgresql@17-main.service",)
+    assert units("/run/postgresql/.s.PGSQL.5432") == ("postgresql@15-main.service",)
+    assert len(units("127.0.0.1:6000")) == 2
+    none = services.units_of(addresses.POSTGRES, "127.0.0.1:5432", str(tmp_path / "none"))
+    assert none == ("postgresql.service",)
+
+
+def test_what_goes_through_a_proxy_is_not_asked() -> None:
+    variables = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost,.internal"}
+    assert services._has_proxy(variables)
+    outside = Endpoint(addresses.HTTP, "X", "api.example", 443)
+    assert services._by_proxy(outside, variables)
+    assert not services._by_proxy(Endpoint(addresses.HTTP, "X", "a.internal", 80), variables)
+    assert not services._by_proxy(Endpoint(addresses.REDIS, "X", "cache", 6379), variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("nameserver 10.0.0.1\nsearch x\nnameserver fd00::1\n", ["10.0.0.1", "fd00::1"]),
+        ("# nameserver 10.0.0.1\n", []),
+        ("nameserver 1\nnameserver 2\nnameserver 3\nnameserver 4\n", ["1", "2", "3"]),
+    ],
+)
+def test_name_servers(tmp_path: Path, text: str, found: list[str]) -> None:
+    (tmp_path / "resolv.conf").write_text(text)
+    assert names.servers(str(tmp_path / "resolv.conf")) == found
+    assert names.servers(str(tmp_path / "none")) == []
+
+
+def test_a_name_server_answers_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_SERVER_SECONDS", 0.1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        assert names.server_problem("127.0.0.1", port) == "does not answer"
+        query, _address = silent.recvfrom(100)
+        assert query[2:4] == b"\x01\x00"  # an ordinary question (RFC 1035)
+    assert names.server_problem("127.0.0.1", port).startswith("refuses")
+
+
+def test_a_lookup_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_asked", lambda _name: time.sleep(2))
+    found = names.look_up(["slow.example"], 0.1)["slow.example"]
+    assert found.passing
+    assert found.problem.startswith("no answer within")
