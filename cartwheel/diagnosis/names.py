@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cartwheel.diagnosis import followed
@@ -38,6 +39,7 @@ def causes(case: Case) -> Iterator[Cause]:
             todo,
             weight,
             evidence,
+            began=changed_at(case),
             explains=_FOLLOWS,
         )
     elif failing and servers:
@@ -47,6 +49,7 @@ def causes(case: Case) -> Iterator[Cause]:
             todo,
             STOPS,
             evidence,
+            began=changed_at(case),
             explains=_FOLLOWS,
         )
     elif slow:
@@ -56,5 +59,24 @@ def causes(case: Case) -> Iterator[Cause]:
             todo,
             GUESSED,
             evidence,
+            began=changed_at(case),
             explains=_FOLLOWS,
         )
+
+
+_FILES = re.compile(
+    r"/etc/(?:hosts|resolv\.conf|nsswitch\.conf|systemd/resolved|network/|netplan/|NetworkManager/)"
+    r"|(?:resolved|networkd|networking|NetworkManager)\.service"
+)
+
+
+def changed_at(case: Case) -> float | None:
+    """When in that time something was changed that names are looked up by: nothing else tells
+    since when a name is unknown."""
+    found = case.found
+    times = [
+        one.at
+        for one in found.changes
+        if one.kind in ("file", "service") and one.at >= found.since and _FILES.search(one.detail)
+    ]
+    return max(times, default=None)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import followed
+from cartwheel.diagnosis import followed, names
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, SYMPTOM, Case, Cause
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def causes(case: Case) -> Iterator[Cause]:
 
 def _cause(case: Case, one: Service, signs: list[Sign], weight: int) -> Cause:
     began = [sign.first for sign in signs]
+    if one.how == "unknown" and not began:
+        began = [at for at in (names.changed_at(case),) if at is not None]
     evidence = [line for sign in signs for line in sign.lines][:_MOST_LINES]
     if one.of_unit:
         evidence.insert(0, f"{one.of_unit} is {one.unit_state}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import glob
-import ipaddress
 import os
 import re
 import socket
@@ -76,7 +75,7 @@ def look(ctx: Context, window: Window) -> Found:
     late = [one.address for number, one in enumerate(wanted) if number not in answers]
     unread += [f"services: {address} took too long" for address in late]
     return Found(
-        services=tuple(_with_units([answers[number] for number in sorted(answers)], wanted)),
+        services=tuple(_with_units([answers[number] for number in sorted(answers)], wanted, known)),
         unread=tuple(unread),
     )
 
@@ -252,15 +251,17 @@ def _has_access_list(path: str) -> bool:
 # --- the unit that should run it ----------------------------------------------------------
 
 
-def _with_units(found: List[Service], wanted: Sequence[Endpoint]) -> List[Service]:
+def _with_units(
+    found: List[Service], wanted: Sequence[Endpoint], known: Dict[str, names.Known]
+) -> List[Service]:
     """For what does not answer on this host: which unit should run it, and how that is."""
-    hosts = {one.address: one for one in wanted}
+    asked = {(one.variable, one.address): one for one in wanted}
     ill = [
         one
         for one in found
         if one.how in ("refused", "missing", "silent", "unwritable", "ended")
         and one.kind != addresses.SQLITE
-        and is_here(hosts[one.address])
+        and is_here(asked[one.variable, one.address], known)
     ]
     if not ill:
         return found
@@ -268,14 +269,20 @@ def _with_units(found: List[Service], wanted: Sequence[Endpoint]) -> List[Servic
     return [_with_unit(one, states) if one in ill else one for one in found]
 
 
-def is_here(one: Endpoint) -> bool:
-    """Whether it is on this host."""
-    if one.path:
-        return True
-    try:
-        return ipaddress.ip_address(one.host).is_loopback
-    except ValueError:
-        return one.host.lower() in ("localhost", socket.gethostname().lower())
+def is_here(one: Endpoint, known: Dict[str, names.Known]) -> bool:
+    """Whether it is on this host: only an own address can be bound."""
+    places = known[one.host].places if one.host in known else ()
+    return bool(one.path) or any(_is_own(family, address) for family, address in places)
+
+
+def _is_own(family: int, address: names.Address) -> bool:
+    with socket.socket(family, socket.SOCK_DGRAM) as own:
+        own.settimeout(_CONNECT_SECONDS)
+        try:
+            own.bind(names.at_port(address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def units_of(kind: str, address: str, etc: str = "/etc/postgresql") -> Tuple[str, ...]:

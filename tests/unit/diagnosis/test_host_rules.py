@@ -176,6 +176,19 @@ def test_names(lookups: tuple[Lookup, ...], weight: int) -> None:
     assert [one.weight for one in found] == ([weight] if weight else [])
 
 
+def test_a_name_is_unknown_since_the_files_that_know_it_were_changed() -> None:
+    changes = (
+        Change(NOW - 9000, "file", "/etc/hosts changed"),  # before the time that is asked about
+        Change(NOW - 600, "file", "/etc/hosts changed"),
+        Change(NOW - 60, "file", "/etc/cron.d/x changed"),
+    )
+    lookups = (_name("temporary failure in name resolution"), _server("10.0.0.1", "refuses"))
+    (found,) = names.causes(case(lookups=lookups, changes=changes))
+    assert found.began == NOW - 600
+    (found,) = names.causes(case(lookups=lookups))
+    assert found.began is None
+
+
 def _visits(failed: int) -> Visits:
     return Visits(1.0, 1000, failed, 0.1, 0.2, {}, (), (), ())
 

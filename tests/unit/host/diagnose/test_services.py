@@ -76,15 +76,15 @@ def test_files(tmp_path: Path) -> None:
     ("one", "here"),
     [
         (Endpoint(addresses.REDIS, "X", "127.0.0.1", 1), True),
-        (Endpoint(addresses.REDIS, "X", "::1", 1), True),
         (Endpoint(addresses.REDIS, "X", "localhost", 1), True),
         (Endpoint(addresses.REDIS, "X", path="/run/x.sock"), True),
-        (Endpoint(addresses.REDIS, "X", "10.0.0.1", 1), False),
-        (Endpoint(addresses.REDIS, "X", "db", 1), False),
+        (Endpoint(addresses.REDIS, "X", "198.51.100.1", 1), False),  # an example's (RFC 5737)
+        (Endpoint(addresses.REDIS, "X", "no-such-host.invalid", 1), False),
     ],
 )
 def test_what_is_on_this_host(one: Endpoint, here: bool) -> None:
-    assert services.is_here(one) == here
+    known = names.look_up([one.host]) if one.host else {}
+    assert services.is_here(one, known) == here
 
 
 def test_the_unit_of_a_cluster_of_postgresql(tmp_path: Path) -> None:
