@@ -128,8 +128,11 @@ def _postgres(one: Endpoint, line: Line) -> Answer:
     """Ask for a session, and leave where it asks for the password."""
     if not one.path:
         line.send(_SSL_REQUEST)
-        if line.take(1) == b"S":
+        answer = line.take(1)
+        if answer == b"S":
             line.secure(_trusting(), one.host)
+        elif answer != b"N":
+            return WELL  # no PostgreSQL: something else that its clients may understand
     if not one.user:
         return WELL
     words = ["user", one.user, "database", one.database or one.user, "application_name", _WHO]
@@ -166,6 +169,8 @@ def _mysql(_one: Endpoint, line: Line) -> Answer:
     _number, first = _packet(line)
     if first[:1] == b"\xff":
         return Answer("denied", f"answers: {_mysql_error(first)}")
+    if first[:1] != b"\n":
+        return WELL  # another protocol than the tenth: nobody knows how to end it well
     flags = _LONG_PASSWORD | _PROTOCOL_41 | _SECURE | _PLUGINS
     body = struct.pack("<IIB23x", flags, 1 << 24, 33) + _WHO.encode() + b"\0"
     _send_packet(line, 1, body + b"\0" + _NATIVE + b"\0")

@@ -26,7 +26,7 @@ from cartwheel.host.wire.diagnosis import Service
 
 _MOST = 20
 _CONNECT_SECONDS = 1.2
-_ANSWER_SECONDS = 1.2
+_ANSWER_SECONDS = 1.5
 _LATEST_SECONDS = 3.0  # for all together
 _UNIT_SECONDS = 2.0
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

@@ -7,7 +7,7 @@ import stat
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from cartwheel.host.diagnose import log_growth
 from cartwheel.host.diagnose.found import Found, Window
@@ -28,6 +28,7 @@ _HOUR = 3600.0
 # A burst of a few seconds is no growth: so long a file must have grown at its present rate.
 _STEADY_SECONDS = 20.0
 _MOST_LINKS = 30_000
+_SHARED_MEMORY = ("/memfd:", "/SYSV", "/dev/zero", "/[aio]", "/i915")
 # Where data of services and users gathers; looked at only where room or inodes are short.
 _SHORT = 0.1
 _MORE = ("/var/lib", "/var/cache", "/var/spool", "/var/crash", "/home", "/root", "/opt", "/srv")
@@ -121,34 +122,46 @@ def _walk(ctx: Context, disks: List[_Disk], began: float) -> Iterator[str]:
 
 
 def walk(top: str, disks: "Dict[int, _Disk]", until: float, skip: Tuple[str, ...] = ()) -> bool:
-    """Add all files below `top`, without other file systems; whether there was time for all."""
-    waiting, seen, recent = [top], 0, time.time() - _WRITTEN_SECONDS
+    """Add all files below `top`, without other file systems; whether there was time for all. A
+    folder says on which it is: files of an overlay may name the one below."""
+    waiting = [(top, _device_of(top))]
+    seen, recent = 0, time.time() - _WRITTEN_SECONDS
     while waiting:
-        folder = waiting.pop()
-        disk, count = None, 0
+        folder, device = waiting.pop()
+        disk, count = disks.get(device), 0
+        if disk is None:
+            continue
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     count, seen = count + 1, seen + 1
                     if time.monotonic() > until or seen > _TREE_ENTRIES:
-                        _count(disk, folder, count)
+                        disk.entries[folder] = count
                         return False
                     try:
                         about = entry.stat(follow_symlinks=False)
                     except OSError:
                         continue
-                    disk = disks.get(about.st_dev)
-                    if disk is None:
-                        continue
                     if stat.S_ISDIR(about.st_mode):
                         if entry.path not in skip:
-                            waiting.append(entry.path)
+                            waiting.append((entry.path, about.st_dev))
                     elif stat.S_ISREG(about.st_mode):
                         _add(disk, top, entry.path, about, recent)
         except OSError:
             continue
-        _count(disk, folder, count)
+        disk.entries[folder] = count
     return True
+
+
+def _device_of(path: str) -> int:
+    """The file system of a folder, or of the nearest folder above that is there."""
+    while True:
+        try:
+            return os.stat(path).st_dev
+        except OSError:
+            if path in ("/", ""):
+                return -1
+            path = os.path.dirname(path)
 
 
 def _add(disk: _Disk, top: str, path: str, about: os.stat_result, recent: float) -> None:
@@ -161,11 +174,6 @@ def _add(disk: _Disk, top: str, path: str, about: os.stat_result, recent: float)
         # systemd's journal keeps within its own limits (journald.conf(5)).
         if about.st_mtime >= recent and not path.startswith("/var/log/journal/"):
             disk.written[path] = about.st_size
-
-
-def _count(disk: Optional[_Disk], folder: str, count: int) -> None:
-    if disk is not None and count:
-        disk.entries[folder] = count
 
 
 def _is_short(path: str) -> bool:
@@ -198,12 +206,15 @@ def _add_deleted(disks: List[_Disk]) -> None:
                 about = os.stat(f"{folder}/{name}")
             except OSError:
                 continue
-            disk, key = by_device.get(about.st_dev), (about.st_dev, about.st_ino)
-            size = about.st_blocks * 512
-            if disk is None or key in seen or size < _LEAST_BYTES:
+            key, size = (about.st_dev, about.st_ino), about.st_blocks * 512
+            if key in seen or size < _LEAST_BYTES:
                 continue
             seen.add(key)
             path = target[: -len(" (deleted)")]
+            disk = by_device.get(_device_of(os.path.dirname(path)))
+            # Memory that is shared between processes has such names too, of no folder.
+            if disk is None or not stat.S_ISREG(about.st_mode) or path.startswith(_SHARED_MEMORY):
+                continue
             disk.deleted[f"{path} (open in {_program(process)}, process {process})"] = size
 
 

@@ -63,6 +63,12 @@ def test_postgresql(said: bytes, how: str) -> None:
         assert played.heard.endswith(b"X\x00\x00\x00\x04"), "it must take its leave"
 
 
+def test_what_speaks_another_language_is_no_finding() -> None:
+    assert _greeted(addresses.POSTGRES, HEARS, b"ERROR unknown command\n")[0].how == ""
+    assert _greeted(addresses.MYSQL, b"\x05\0\0\0hello")[0].how == ""
+    assert _greeted(addresses.REDIS, HEARS, b"hello\r\n")[0].how == ""
+
+
 def test_postgresql_is_asked_for_nothing_where_no_user_is_known() -> None:
     answer, played = _greeted(addresses.POSTGRES, HEARS, b"N", user="")
     assert answer.how == ""

@@ -67,8 +67,10 @@ def test_other_file_systems_and_folders_that_are_walked_alone_are_left_out(tmp_p
     disk = _disk(tmp_path)
     end = time.monotonic() + 5
     storage.walk(str(tmp_path), {disk.device: disk}, end, (str(tmp_path / "a"),))
+    assert disk.files == {}
     storage.walk(str(tmp_path), {disk.device + 1: disk}, end)
     assert disk.files == {}
+    assert storage._device_of(str(tmp_path / "gone" / "too")) == disk.device
 
 
 def test_a_deleted_file_that_is_open_is_found(tmp_path: Path) -> None:
