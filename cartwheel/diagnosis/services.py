@@ -20,6 +20,7 @@ _SLUGS = {
     "tls": "service-certificate",
 }
 _REFUSES = "service-refuses"
+_FOLDER = "the app's folder"
 _FOLLOWS = followed.APP | {"service-crowded", "service-breaks", "service-login"}
 # Nobody can say by a variable's name alone whether the app connects to such a URL, and when.
 _WEAK = ("HTTP", "Elasticsearch", "the mail server", "the HTTP proxy", "LDAP")
@@ -54,17 +55,23 @@ def _cause(case: Case, one: Service, signs: list[Sign], weight: int) -> Cause:
     evidence = [line for sign in signs for line in sign.lines][:_MOST_LINES]
     if one.of_unit:
         evidence.insert(0, f"{one.of_unit} is {one.unit_state}")
-        if one.unit_since is not None and not one.unit_state.startswith("active"):
-            began = [one.unit_since]
+    if one.since is not None and not one.unit_state.startswith("active"):
+        began = [one.since]
     return Cause(
-        _SLUGS.get(one.how, _REFUSES),
-        f"{one.kind} at {one.address} ({one.variable}) {_said(one)}",
+        "permission" if one.kind == _FOLDER else _SLUGS.get(one.how, _REFUSES),
+        f"{_named(one)} {_said(one)}",
         _todo(case, one),
         weight,
         (*_problem(one), *evidence),
         began=min(began, default=None),
-        explains=_FOLLOWS,
+        explains=followed.APP if one.kind == _FOLDER else _FOLLOWS,
     )
+
+
+def _named(one: Service) -> str:
+    if one.kind == _FOLDER:
+        return f"{one.kind} {one.address}"
+    return f"{one.kind} at {one.address} ({one.variable})"
 
 
 def _problem(one: Service) -> Iterator[str]:
@@ -80,12 +87,15 @@ def _has_other(one: Service, services: tuple[Service, ...]) -> bool:
 
 def _weight(one: Service, signs: list[Sign]) -> int:
     """0: it is no finding."""
+    if one.kind == _FOLDER:
+        return GUESSED  # some apps write nothing there
     if one.kind not in _WEAK:
         # An app makes the file of SQLite itself.
         is_new = one.kind == "SQLite" and one.problem.startswith("there is no file")
         return 0 if is_new and not signs else STOPS
+    is_down = one.how not in ("tls", "silent", "denied")
     if signs:
-        return NAMED
+        return STOPS if is_down else NAMED
     is_link = one.kind == "HTTP" and _LINKS.search(one.variable)
     # Many settings name a mail server, and few apps of these need it.
     if is_link or one.how in ("tls", "silent") or one.kind == "the mail server":
@@ -153,6 +163,8 @@ def _said(one: Service) -> str:
 
 def _todo(case: Case, one: Service) -> str:
     host = case.host
+    if one.kind == _FOLDER:
+        return f"give {one.address} on {host} back to the app's user (`chown`, `chmod u+rwx`)"
     if one.of_unit and not one.unit_state.startswith("active"):
         unmask = f"`systemctl unmask {one.of_unit}`, then " if "masked" in one.unit_state else ""
         starts = f"{unmask}`systemctl start {one.of_unit}` on {host} starts it"

@@ -24,6 +24,7 @@ from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.system.reach import Account
 from cartwheel.host.wire.diagnosis import Service
 
+FOLDER = "the app's folder"
 _MOST = 20
 _CONNECT_SECONDS = 1.2
 _ANSWER_SECONDS = 1.5
@@ -75,7 +76,10 @@ def look(ctx: Context, window: Window) -> Found:
     late = [one.address for number, one in enumerate(wanted) if number not in answers]
     unread += [f"services: {address} took too long" for address in late]
     return Found(
-        services=tuple(_with_units([answers[number] for number in sorted(answers)], wanted, known)),
+        services=(
+            *_own_folder(str(ctx.at.shared), user),
+            *_with_units([answers[number] for number in sorted(answers)], wanted, known),
+        ),
         unread=tuple(unread),
     )
 
@@ -248,6 +252,18 @@ def _has_access_list(path: str) -> bool:
         return False
 
 
+def _own_folder(path: str, user: Account) -> List[Service]:
+    """The app's own folder: it is its HOME, and its data are there."""
+    if not os.path.isdir(path):
+        return []
+    obstacle = reach.obstacle(path, user) or _unwritable(path, user)
+    if not obstacle:
+        return []
+    found = Service(FOLDER, "CARTWHEEL_SHARED", path, obstacle, 0.0, "unwritable")
+    # Its owner and mode were changed then, or a file in it was made or removed later.
+    return [replace(found, since=os.stat(path).st_ctime)]
+
+
 # --- the unit that should run it ----------------------------------------------------------
 
 
@@ -343,4 +359,4 @@ def _with_unit(one: Service, states: Dict[str, Dict[str, str]]) -> Service:
         state += " (masked)"
     changed = int(how.get("StateChangeTimestampMonotonic") or 0) / 1e6
     since = time.time() - time.monotonic() + changed if changed else None
-    return replace(one, of_unit=mine[0], unit_state=state, unit_since=since)
+    return replace(one, of_unit=mine[0], unit_state=state, since=since)

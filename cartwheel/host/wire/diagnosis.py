@@ -182,8 +182,8 @@ class Service:
     used, "" if it answers. `how`: what kind of problem: `unknown` (its name), `refused`, `timeout`
     (no connection in time), `silent` (no answer in time), `unreachable`, `denied` (it answers that
     it does not serve), `ended` (it closes the connection), `tls`, `missing` (a file or a socket),
-    `unwritable`. `of_unit`: for one on this host that does not answer: the unit that should run it;
-    `unit_state`: how that is, `unit_since`: since when."""
+    `unwritable`. `of_unit`: for one on this host that does not answer, the unit that should run it;
+    `unit_state`: how that is. `since`: since when it is so, if that is known."""
 
     kind: str
     variable: str
@@ -193,7 +193,7 @@ class Service:
     how: str = ""
     of_unit: str = ""
     unit_state: str = ""
-    unit_since: Optional[float] = None
+    since: Optional[float] = None
 
 
 @dataclass(frozen=True)

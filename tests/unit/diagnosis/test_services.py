@@ -77,11 +77,11 @@ def test_a_service(service: Service, slug: str, weight: int) -> None:
 @pytest.mark.parametrize(
     ("address", "line", "weight"),
     [
-        ("api.pay.example:443", "HTTPSConnectionPool(host='api.pay.example', port=443)", NAMED),
+        ("api.pay.example:443", "HTTPSConnectionPool(host='api.pay.example', port=443)", STOPS),
         ("api.pay.example:443", "cannot reach other.example", 0),
-        ("127.0.0.1:25", "connect to localhost port 25 failed: Connection refused", NAMED),
-        ("127.0.0.1:25", "('127.0.0.1', 25): refused", NAMED),
-        ("[::1]:25", 'connection to server at "::1", port 25 failed', NAMED),
+        ("127.0.0.1:25", "connect to localhost port 25 failed: Connection refused", STOPS),
+        ("127.0.0.1:25", "('127.0.0.1', 25): refused", STOPS),
+        ("[::1]:25", 'connection to server at "::1", port 25 failed', STOPS),
         ("127.0.0.1:25", "127.0.0.1 - - GET /about took 25 s", 0),
     ],
 )
@@ -101,7 +101,7 @@ def test_the_unit_that_should_run_it_is_named_and_since_when_it_does_not() -> No
         address="127.0.0.1:5432",
         of_unit="postgresql@15-main.service",
         unit_state="failed (exit-code)",
-        unit_since=NOW - 300,
+        since=NOW - 300,
     )
     change = Change(NOW - 301, "command", "sudo /usr/bin/pg_ctlcluster 15 main stop", "alice")
     ill = status(serving={"problem": "answers 500"})
@@ -124,6 +124,22 @@ def test_one_of_several_hosts_is_not_urgent() -> None:
     other = _service(address="10.1.2.4:5432", how="", problem="")
     (found,) = services.causes(case(services=(_service(), other)))
     assert found.weight == SOON
+
+
+def test_what_serves_badly_is_a_cause_where_the_logs_name_it() -> None:
+    service = _http("SITE_API", "api.pay.example:443", "tls")
+    sign = Sign("tls", "api.pay.example", 3, NOW - 900, NOW - 20, ("certificate has expired",))
+    (found,) = services.causes(case(services=(service,), signs=(sign,)))
+    assert (found.slug, found.weight) == ("service-certificate", NAMED)
+
+
+def test_the_apps_own_folder() -> None:
+    folder, problem = "/srv/shop/shared", "/srv/shop/shared may not be written by shop"
+    service = Service("the app's folder", "CARTWHEEL_SHARED", folder, problem, 0.0, "unwritable")
+    (found,) = services.causes(case(services=(service,)))
+    assert (found.slug, found.weight) == ("permission", GUESSED)
+    assert found.title == "the app's folder /srv/shop/shared may not be used by the app"
+    assert found.evidence == (problem,)
 
 
 def test_too_many_connections() -> None:

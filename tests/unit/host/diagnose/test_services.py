@@ -72,6 +72,14 @@ def test_files(tmp_path: Path) -> None:
     )
 
 
+def test_the_apps_own_folder(tmp_path: Path) -> None:
+    assert services._own_folder(str(tmp_path), _ROOT) == []
+    assert services._own_folder(str(tmp_path / "none"), _NOBODY) == []
+    (found,) = services._own_folder(str(tmp_path), _NOBODY)
+    assert (found.kind, found.how) == (services.FOLDER, "unwritable")
+    assert "nobody" in found.problem
+
+
 @pytest.mark.parametrize(
     ("one", "here"),
     [
