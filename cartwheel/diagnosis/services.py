@@ -71,7 +71,11 @@ def _cause(case: Case, one: Service, signs: list[Sign], weight: int) -> Cause:
 def _named(one: Service) -> str:
     if one.kind == _FOLDER:
         return f"{one.kind} {one.address}"
-    return f"{one.kind} at {one.address} ({one.variable})"
+    return f"{_kind(one)} at {one.address} ({one.variable})"
+
+
+def _kind(one: Service) -> str:
+    return "the HTTP service" if one.kind == "HTTP" else one.kind
 
 
 def _problem(one: Service) -> Iterator[str]:
@@ -173,8 +177,8 @@ def _todo(case: Case, one: Service) -> str:
         compare = f"compare its configuration with {one.variable}"
         return f"{one.of_unit} runs, but not at {one.address}: {compare}"
     if one.how == "denied" and _MANY.search(one.problem):
-        return f"use fewer connections (workers, pools), or let {one.kind} allow more"
-    looks = f"look whether {one.kind} runs at {one.address}, and check {one.variable}"
+        return f"use fewer connections (workers, pools), or let {_kind(one)} allow more"
+    looks = f"look whether {_kind(one)} runs at {one.address}, and check {one.variable}"
     asks = f"`getent hosts {_host(one.address)}` on {host}"
     return {
         "unknown": f"check the name in {one.variable}; {asks} looks it up",
@@ -183,7 +187,7 @@ def _todo(case: Case, one: Service) -> str:
         "timeout": f"check the address in {one.variable}, firewalls, and the route from {host}",
         "unreachable": f"check the address in {one.variable}, and the route from {host}",
         "tls": f"renew the certificate of {one.address}",
-        "denied": f"look into the log of {one.kind} at {one.address}",
+        "denied": f"look into the log of {_kind(one)} at {one.address}",
     }.get(one.how, looks)
 
 
