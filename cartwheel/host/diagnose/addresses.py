@@ -109,6 +109,14 @@ _PAIRS: Dict[str, Tuple[str, int]] = {
     "NATS": (NATS, 4222),
     "LDAP": (LDAP, 389),
 }
+# What a port alone says, whatever the variable's name is.
+_BY_PORT = {
+    str(port): (kind, port)
+    for kind, port in (
+        *((POSTGRES, 5432), (MYSQL, 3306), (REDIS, 6379), (AMQP, 5672)),
+        *((MONGO, 27017), (MEMCACHED, 11211), (SEARCH, 9200), (KAFKA, 9092)),
+    )
+}
 _DATABASE_NAMES = ("DB", "DATABASE", "SQL")
 _ENGINES = (("postg", POSTGRES, 5432), ("mysql", MYSQL, 3306), ("mariadb", MYSQL, 3306))
 _LISTS: Dict[str, Tuple[str, int]] = {
@@ -297,6 +305,7 @@ def _of_pair(name: str, value: str, variables: Mapping[str, str]) -> Iterator[En
     port = _sibling(variables, prefix, "PORT")
     if known is None and last in _DATABASE_NAMES:
         known = _database(variables, prefix, port)
+    known = known or _BY_PORT.get(port or "")
     if known is None:
         return
     kind, usual = known

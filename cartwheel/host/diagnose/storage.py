@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from dataclasses import dataclass, field, replace
@@ -15,23 +16,27 @@ from cartwheel.host.system.context import Context
 from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.diagnosis import Storage
 
-# All walks end by then; what grows is measured once more after them.
-_WALK_SECONDS = 1.6
-_TREE_SECONDS = 0.5
-_LATEST_SECONDS = 2.4
+# All walks end by then, the longer one where room is short; what grows is measured after them.
+_WALK_SECONDS, _LONG_WALK_SECONDS = 0.8, 1.6
+_TREE_SECONDS = 0.4
 _TREE_ENTRIES = 20_000
-_SAMPLE_SECONDS = 1.0
+_SAMPLE_SECONDS = 1.5
 _MOST = 6
 _LEAST_BYTES = 1 << 20
 _WRITTEN_SECONDS = 900.0  # what was not written to for longer does not grow now
 _HOUR = 3600.0
-# A burst of a few seconds is no growth: so long a file must have grown at its present rate.
-_STEADY_SECONDS = 20.0
+# A burst is no growth: so long a file must have grown at its present rate. A log goes on growing;
+# an upload, a download or a file of sort(1) ends some time.
+_STEADY_LOG_SECONDS, _STEADY_SECONDS = 5.0, 60.0
+_LOG = re.compile(r"\A/var/log/|(?:\A|[._/-])(?:logs?|out|err|jsonl)(?:[._-]?\d+)?\Z")
+_MOST_WRITTEN = 40
 _MOST_LINKS = 30_000
 _SHARED_MEMORY = ("/memfd:", "/SYSV", "/dev/zero", "/[aio]", "/i915")
 # Where data of services and users gathers; looked at only where room or inodes are short.
 _SHORT = 0.1
 _MORE = ("/var/lib", "/var/cache", "/var/spool", "/var/crash", "/home", "/root", "/opt", "/srv")
+# Only packages fill these.
+_STATIC = ("/usr", "/etc", "/boot", "/proc", "/sys", "/dev")
 _DATABASES = {
     "PostgreSQL's data": "/var/lib/postgresql",
     "MySQL's data": "/var/lib/mysql",
@@ -110,13 +115,15 @@ def mount_of(path: str) -> str:
 def _walk(ctx: Context, disks: List[_Disk], began: float) -> Iterator[str]:
     """Add what is in the folders that grow; yields what there was no time for."""
     by_device = {disk.device: disk for disk in disks}
-    short = any(_is_short(disk.path) for disk in disks)
-    usual = [str(ctx.at.shared), "/var/log", "/var/tmp", "/tmp"]
-    tops = [*usual, str(ctx.at.root), *_MORE] if short else usual
-    end = began + (_LATEST_SECONDS if short else _WALK_SECONDS) - _SAMPLE_SECONDS
+    short = [disk.path for disk in disks if _is_short(disk.path)]
+    tops = [str(ctx.at.shared), "/var/log", "/var/tmp", "/tmp"]
+    if short:
+        tops = list(dict.fromkeys((*tops, str(ctx.at.root), *_MORE, *short)))
+    end = began + (_LONG_WALK_SECONDS if short else _WALK_SECONDS)
     for top in tops:
         until = min(end, time.monotonic() + _TREE_SECONDS)
-        skip = tuple(one for one in tops if one != top and one.startswith(top + "/"))
+        below = top.rstrip("/") + "/"
+        skip = (*_STATIC, *(one for one in tops if one != top and one.startswith(below)))
         if not walk(top, by_device, until, skip):
             yield f"files: not all of {top}"
 
@@ -235,13 +242,19 @@ def _size(path: str) -> int:
         return 0
 
 
+def steady_seconds(path: str) -> float:
+    """How long it must have grown at its present rate, so that it will go on."""
+    return _STEADY_LOG_SECONDS if _LOG.search(path) else _STEADY_SECONDS
+
+
 def _storage(disk: _Disk, rates: Dict[str, float], until: float) -> Storage:
     about = os.statvfs(disk.path)
     hourly: Dict[str, int] = {}
     now: Dict[str, int] = {}
-    for path, size in disk.written.items():
+    written = sorted(disk.written.items(), key=lambda one: -one[1])
+    for path, size in written[:_MOST_WRITTEN]:
         rate = rates.get(path, 0.0)
-        if rate > 0 and size / rate >= _STEADY_SECONDS:
+        if rate > 0 and size / rate >= steady_seconds(path):
             now[path] = int(rate * _HOUR)
         grown = log_growth.bytes_an_hour(path, until)
         if grown is not None and grown > 0:

@@ -76,6 +76,8 @@ def test_a_variable(name: str, value: str, found: str) -> None:
         ({"DB_HOST": "db", "DB_PORT": "5432"}, "PostgreSQL db:5432"),
         ({"DB_HOST": "db", "DB_ENGINE": "django.db.backends.postgresql"}, "PostgreSQL db:5432"),
         ({"DB_HOST": "db", "DB_PORT": "1521"}, "the database db:1521"),
+        ({"LEGACY_HOST": "127.0.0.1", "LEGACY_PORT": "3306"}, "MySQL 127.0.0.1:3306"),
+        ({"LEGACY_HOST": "127.0.0.1", "LEGACY_PORT": "8000"}, ""),
         ({"SHOP_REDIS_HOST": "cache", "SHOP_REDIS_PORT": "6390"}, "Redis cache:6390"),
         ({"PGHOST": "db", "PGPORT": "6000"}, "PostgreSQL db:6000"),
         (

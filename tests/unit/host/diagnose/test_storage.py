@@ -92,8 +92,27 @@ def test_only_what_grew_steadily_grows_now(tmp_path: Path) -> None:
     disk = _walked(tmp_path)
     assert _found(disk, {str(log): 1000.0}).growth_now == 3_600_000
     assert _found(disk, {str(log): float(_MB)}).growth_now is None  # a burst of four seconds
+    assert _found(disk, {str(log): _MB * 0.7}).growth_now == int(_MB * 0.7 * 3600)
     assert _found(disk, {str(log): 0.0}).growth_now is None
     assert _found(disk, {str(log): 1000.0}).growing == {str(log): 3_600_000}
+
+
+@pytest.mark.parametrize(
+    ("path", "is_log"),
+    [
+        ("/srv/shop/shared/debug.log", True),
+        ("/srv/shop/shared/log", True),
+        ("/var/log/shop/output", True),
+        ("/srv/shop/shared/debug.log.1", True),
+        ("/srv/shop/shared/nohup.out", True),
+        ("/srv/shop/shared/events.jsonl", True),
+        ("/srv/shop/shared/catalog", False),
+        ("/srv/shop/shared/uploads/film.mp4", False),
+        ("/tmp/sortA1b2", False),
+    ],
+)
+def test_only_a_log_goes_on_growing(path: str, is_log: bool) -> None:
+    assert (storage.steady_seconds(path) < 10) == is_log
 
 
 def test_what_was_not_written_to_lately_does_not_grow(tmp_path: Path) -> None:
