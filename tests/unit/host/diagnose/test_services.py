@@ -65,11 +65,16 @@ def test_files(tmp_path: Path) -> None:
     path.write_text("")
     assert services.file_problem(str(path), _ROOT).how == ""
     assert services.file_problem(str(path), _NOBODY).how == "unwritable"
-    user = Account("app", 4711, frozenset({os.getgid()}))
-    assert services._unwritable("/tmp", user) == ""
-    assert (
-        services._unwritable("/etc/passwd", _NOBODY) == "/etc/passwd may not be written by nobody"
-    )
+    group = Account("app", 4711, frozenset({os.getgid()}))
+    for mode, user, may in (
+        (0o620, group, True),
+        (0o602, group, False),
+        (0o602, _NOBODY, True),
+        (0o660, _NOBODY, False),
+        (0o000, _ROOT, True),
+    ):
+        path.chmod(mode)
+        assert (services._unwritable(str(path), user) == "") == may, oct(mode)
 
 
 def test_the_apps_own_folder(tmp_path: Path) -> None:
