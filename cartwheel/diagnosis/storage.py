@@ -140,15 +140,14 @@ def _room(case: Case, one: Storage) -> str:
     deleted = next(iter(one.deleted.items()), ("", 0))
     largest = next(iter(one.largest.items()), ("", 0))
     used = max(1, one.size - one.free)
-    if deleted[1] >= largest[1] and deleted[1] > used * _BIG_PART:
-        return f"restart what holds {deleted[0]}: only then its room is free"
+    steps = []
+    if deleted[1] > used * _BIG_PART:
+        steps.append(f"restart what holds {deleted[0]}: only then its room is free")
     if largest[1] > used * _BIG_PART:
-        return (
-            f"{_less_of(case, largest[0])}; {prune}"
-            if _is_apps(one)
-            else _less_of(case, largest[0])
-        )
-    return f"free some room; {prune}" if _is_apps(one) else f"free some room on {one.path}"
+        steps.append(_less_of(case, largest[0]))
+    if not steps:
+        steps.append(f"free some room on {one.path}")
+    return "; ".join([*steps, prune] if _is_apps(one) else steps)
 
 
 def _less_of(case: Case, path: str) -> str:

@@ -34,6 +34,8 @@ _TOGETHER_SECONDS = 120.0
 _DEPLOY_SECONDS = 90.0
 _SLACK_SECONDS = 15.0
 _ECHO_SECONDS = 10.0
+# systemd's own limits for stops and starts are 90 s (systemd-system.conf(5)).
+_DOWN_SECONDS, _UP_SECONDS = 120.0, 90.0
 
 
 def look(ctx: Context, window: Window) -> Found:
@@ -49,7 +51,7 @@ def look(ctx: Context, window: Window) -> Found:
         found.append(Change(booted, "boot", f"the host booted; its kernel is {os.uname().release}"))
     try:
         entries = journal_changes(_entries(ctx.at, early), own)
-        found += [one for one in entries if not _by_package(one, runs)]
+        found += [one for one in entries if not _by_package(one, runs) and not by_boot(one, booted)]
     except OpError as error:
         unread.append(f"commands and services: {error.message}")
     files, all_read = _files(ctx.at, early)
@@ -62,6 +64,15 @@ def look(ctx: Context, window: Window) -> Found:
 def _by_package(one: Change, runs: "Sequence[AptRun]") -> bool:
     """Whether the installation of a package did it."""
     return one.kind in ("account", "service") and any(run.covers(one.at) for run in runs)
+
+
+def by_boot(one: Change, booted: float) -> bool:
+    """Whether it is a service that a shutdown stopped, or the boot after it started."""
+    if one.kind != "service":
+        return False
+    if one.detail.endswith("was stopped"):
+        return booted - _DOWN_SECONDS <= one.at <= booted
+    return booted - _DOWN_SECONDS <= one.at <= booted + _UP_SECONDS
 
 
 class Own:

@@ -65,7 +65,7 @@ def test_a_full_disk_says_what_takes_the_room_and_what_to_do() -> None:
         ({"deleted": {"/tmp/x (open in nginx, process 7)": 12 * GB}}, "restart what holds /tmp/x"),
         ({"largest": {"/var/log/journal/a/system.journal": 9 * GB}}, "vacuum-size"),
         ({"largest": {"/srv/shop/shared/uploads/": 9 * GB}}, "whether /srv/shop/shared/uploads/"),
-        ({"largest": {"/var/log/small.log": 2 * MB}}, "free some room; `fab prune"),
+        ({"largest": {"/var/log/small.log": 2 * MB}}, "free some room on /; `fab prune"),
     ],
 )
 def test_what_to_do_depends_on_what_is_large(differs: dict[str, Any], word: str) -> None:

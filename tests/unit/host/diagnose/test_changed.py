@@ -157,6 +157,22 @@ def test_what_follows_from_a_command_is_not_said_twice(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("at", "what", "by_boot"),
+    [
+        (995.0, "was stopped", True),
+        (995.0, "was restarted", True),
+        (1010.0, "was started", True),
+        (1010.0, "was stopped", False),
+        (500.0, "was stopped", False),
+        (1500.0, "was started", False),
+    ],
+)
+def test_what_a_boot_does_is_not_somebodys_change(at: float, what: str, by_boot: bool) -> None:
+    assert changed.by_boot(Change(at, "service", f"x.service {what}"), 1000.0) == by_boot
+    assert not changed.by_boot(Change(at, "file", f"x.service {what}"), 1000.0)
+
+
 def test_a_reload_by_a_deploy_is_not_somebody_elses(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     at.root.mkdir()
