@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from cartwheel.diagnosis import certificate, health, requests, traffic, web_errors
-from cartwheel.diagnosis import clock, health, machine, names, packages, services, storage
+from cartwheel.diagnosis import (
+    certificate,
+    clock,
+    health,
+    machine,
+    names,
+    packages,
+    requests,
+    services,
+    storage,
+    traffic,
+    web_errors,
+)
 from cartwheel.diagnosis.cause import Rule
 
 RULES: tuple[Rule, ...] = (

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Dict
 
-from cartwheel.host.diagnose import history, visits, web_errors
-from cartwheel.host.diagnose import changed, history, lookups, machine, services, storage
+from cartwheel.host.diagnose import (
+    changed,
+    history,
+    lookups,
+    machine,
+    services,
+    storage,
+    visits,
+    web_errors,
+)
 from cartwheel.host.diagnose.found import Area
 
 AREAS: Dict[str, Area] = {
