@@ -12,7 +12,7 @@ from cartwheel.host.diagnose import log_window
 from cartwheel.host.diagnose.found import Found, Window
 from cartwheel.host.diagnose.log_window import Bounds, Log, Part
 from cartwheel.host.diagnose.paths import grouped
-from cartwheel.host.diagnose.tally import Tally
+from cartwheel.host.diagnose.visits_tally import Tally
 from cartwheel.host.system.context import Context
 from cartwheel.host.web.chosen import web_server
 from cartwheel.host.web.server import WebServer
