@@ -14,6 +14,16 @@ from cartwheel.diagnosis import (
     storage,
     traffic,
     web_errors,
+    exceptions,
+    health,
+    kernel,
+    limits,
+    log_flood,
+    memory,
+    restarts,
+    services_logged,
+    starting,
+    workers,
 )
 from cartwheel.diagnosis.cause import Rule
 
@@ -29,4 +39,13 @@ RULES: tuple[Rule, ...] = (
     machine.causes,
     clock.causes,
     packages.causes,
+    memory.causes,
+    workers.causes,
+    exceptions.causes,
+    starting.causes,
+    limits.causes,
+    services_logged.causes,
+    log_flood.causes,
+    kernel.causes,
+    restarts.causes,
 )

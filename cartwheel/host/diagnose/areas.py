@@ -14,6 +14,7 @@ from cartwheel.host.diagnose import (
     visits,
     web_errors,
 )
+from cartwheel.host.diagnose import app_log, history, kernel, units
 from cartwheel.host.diagnose.found import Area
 
 AREAS: Dict[str, Area] = {
@@ -25,4 +26,7 @@ AREAS: Dict[str, Area] = {
     "services": services.look,
     "names": lookups.look,
     "changes": changed.look,
+    "the app's messages": app_log.look,
+    "the app's units": units.look,
+    "the kernel's messages": kernel.look,
 }

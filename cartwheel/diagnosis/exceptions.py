@@ -1,0 +1,139 @@
+"""Exceptions by the place that they come from, and errors that the app logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cartwheel.diagnosis import telling
+from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, SYMPTOM, Case, Cause
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.diagnosis import Sign
+
+_ANSWERS = frozenset({"answers-5xx", "app-ill", "front-door-ill"})
+# A single exception that is over says little about a host; three of one place are a fault.
+_LATELY_SECONDS = 900.0
+_SEVERAL = 3
+_MOST = 4
+# Apps log errors of single requests: less than this in the time is everyday.
+_ERRORS = 10
+# Scanners send requests for invented hosts all day.
+_REFUSED = 10
+
+
+def causes(case: Case) -> Iterator[Cause]:
+    """What the app itself logged that is about its own code, files and settings."""
+    shown = 0
+    for sign in case.signs("exception"):
+        if shown < _MOST and (sign.count >= _SEVERAL or _is_lately(case, sign)):
+            shown += 1
+            yield _exception(case, sign)
+    yield from _errors(case)
+    yield from _settings(case)
+    yield from _files(case)
+    yield from _hosts(case)
+
+
+def _is_lately(case: Case, sign: Sign) -> bool:
+    return case.found.time - sign.last < _LATELY_SECONDS
+
+
+def _exception(case: Case, sign: Sign) -> Cause:
+    kind, _, place = sign.about.partition(" at ")
+    where = f" at {place}" if place else ""
+    return Cause(
+        "exceptions",
+        f"the app raised {kind}{where} {telling.times(sign.count)}",
+        f"`fab logs -H {case.host} --errors` shows the whole traceback"
+        if not place
+        else f"look at {place.partition(' in ')[0]}; `fab rollback -H {case.host}` if a deploy"
+        " brought it",
+        NAMED if sign.count >= _SEVERAL else GUESSED,
+        telling.lines([sign]),
+        sign.first,
+        sign.last,
+        _ANSWERS,
+    )
+
+
+def _errors(case: Case) -> Iterator[Cause]:
+    for sign in case.signs("error")[:2]:
+        if sign.count >= _ERRORS and _is_lately(case, sign):
+            yield Cause(
+                "errors-logged",
+                f"the app logged the same error {telling.times(sign.count)}:"
+                f" {telling.short(sign.about)}",
+                f"`fab logs -H {case.host} --errors`",
+                SYMPTOM + 5,
+                telling.lines([sign]),
+                sign.first,
+                sign.last,
+                _ANSWERS,
+            )
+
+
+def _settings(case: Case) -> Iterator[Cause]:
+    for sign in case.signs("setting"):
+        named = sign.about if sign.about.isupper() else ""
+        yield Cause(
+            "setting",
+            f"the app lacks the variable {named}" if named else "a setting of the app is wrong",
+            f"set {named or 'it'} in [env] or as a secret, then `fab deploy -H {case.host}`",
+            STOPS if case.signs("worker-boot") else NAMED,
+            telling.lines([sign]),
+            sign.first,
+            sign.last,
+            _ANSWERS | {"boot-failed", "restarts", "process-ill"},
+        )
+
+
+def _files(case: Case) -> Iterator[Cause]:
+    """Files that the app may not use: by their rights, its sandbox, or a broken disk."""
+    for sign in case.signs("permission"):
+        path = sign.about if sign.about.startswith("/") else "a file"
+        yield Cause(
+            "permission",
+            f"the app may not use {path}: permission denied",
+            "give it to the app's user, or allow it: hardening.folders, hardening.allow",
+            NAMED,
+            telling.lines([sign]),
+            sign.first,
+            sign.last,
+            _ANSWERS | {"boot-failed", "restarts", "process-ill"},
+        )
+    for sign in case.signs("read-only"):
+        path = sign.about if sign.about.startswith("/") else "a file"
+        yield Cause(
+            "read-only",
+            f"the app cannot write {path}: its file system is read-only for it",
+            "keep it in the shared folder, or allow the folder with hardening.folders; if the disk"
+            " itself became read-only, see the kernel's messages",
+            NAMED,
+            telling.lines([sign]),
+            sign.first,
+            sign.last,
+            _ANSWERS | {"boot-failed", "restarts", "process-ill"},
+        )
+
+
+def _hosts(case: Case) -> Iterator[Cause]:
+    for sign in case.signs("host-refused"):
+        is_name = any(part.isalpha() for part in sign.about.split("."))
+        if sign.count < _REFUSED or not (is_name or sign.about == "CSRF"):
+            continue
+        is_csrf = sign.about == "CSRF"
+        yield Cause(
+            "host-refused",
+            "the app refuses requests: CSRF checks fail"
+            if is_csrf
+            else f"the app refuses requests for {sign.about}",
+            "add the site's address to CSRF_TRUSTED_ORIGINS"
+            if is_csrf
+            else "add the name to ALLOWED_HOSTS if it is the site's own",
+            GUESSED,
+            telling.lines([sign]),
+            sign.first,
+            sign.last,
+            _ANSWERS,
+        )

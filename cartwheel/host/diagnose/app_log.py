@@ -1,0 +1,341 @@
+"""What the app and gunicorn wrote into the journal, and the jobs of timers into their files.
+
+Kinds of its signs: `exception` (TYPE at PLACE) and `error` (a text without its numbers), both only
+for what is none of the others; `worker-timeout`, `worker-stuck` (the place where it was),
+`worker-memory`, `worker-died` (PROCESS and how) and `worker-boot` of gunicorn; `files`, `threads`,
+`no-space`, `read-only`, `permission`, `memory`, `tls`, `setting`, `host-refused`, `names` and
+`service` (see `wording` and `services_named`), `blocked`; `flood` (the lines of a process in a
+minute), `flood-text` (those of them that say the same) and `flood-lost` (what journald threw away).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Dict, List, Optional, Sequence, Set
+
+from cartwheel.host.diagnose import journal_entries, services_named, wording
+from cartwheel.host.diagnose.found import Found, Window
+from cartwheel.host.diagnose.journal_entries import Entry
+from cartwheel.host.diagnose.places import Places
+from cartwheel.host.diagnose.said import Said, Speaker
+from cartwheel.host.diagnose.tally import Tally
+from cartwheel.host.layout import OLD_SLOTS, RUNNING_OUTPUT, Layout
+from cartwheel.host.state import releases, timers
+from cartwheel.host.system import files
+from cartwheel.host.system.context import Context
+from cartwheel.host.wire.instance import WEB
+
+# A host of two processors reads and judges so many in about a second.
+_MOST_ENTRIES = 25000
+_SECONDS = 2.2
+_MOST_LOST, _LOST_SECONDS = 200, 0.8
+_LINE_CHARACTERS = 4000
+_OUTPUT_BYTES = 128 << 10
+_MOST_OUTPUTS = 6
+
+_TIMEOUT = re.compile(r"WORKER TIMEOUT \(pid:\s*(\d+)\)")
+_SENT = re.compile(
+    r"Worker \(pid:\s*(\d+)\) was sent SIG(\w+)!|Worker with pid (\d+) was terminated"
+)
+_ENDED_BY = re.compile(r"terminated due to signal (\w+)")
+_EXITED = re.compile(r"Worker \(pid:\s*(\d+)\) exited with code (-?\d+)")
+_STOPS = re.compile(r"Handling signal: (?:term|int|quit|hup|winch|usr2)|Shutting down: Master")
+_BOOT = re.compile(
+    r"Exception in worker process|Worker failed to boot|Application startup failed\. Exiting"
+    r"|ASGI lifespan startup failed|Reason: App failed to load|Failed to find attribute '"
+    r"|Error loading ASGI app"
+)
+_LOADS = frozenset(("import_app", "load_wsgiapp", "load_wsgi"))
+_BLOCKED = re.compile(r"Executing <(?:Task|Handle)\b.{0,2000} took (\d+\.\d+) seconds", re.DOTALL)
+_SUPPRESSED = re.compile(r"Suppressed (\d+) messages from (\S+)")
+# A worker that was asked to end has these.
+_ASKED = frozenset(("TERM", "INT", "QUIT", "HUP", "15", "2", "3", "1"))
+_KILLED = frozenset(("KILL", "9"))
+_SIGNALS = {"6": "ABRT", "7": "BUS", "9": "KILL", "11": "SEGV", "4": "ILL", "8": "FPE"}
+# gunicorn's own exit codes: a worker could not boot, the app could not be loaded.
+_BOOT_CODES = ("3", "4")
+_GRAVE = frozenset(("ERROR", "CRITICAL", "FATAL"))
+
+_HEAD = re.compile(
+    r"^(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,]+(?: ?[+-]\d{4}|Z)?\]?|\[\d+\]|\[?[A-Z]{4,8}\]?:?|[\s:|-]+)+"
+)
+_QUOTED = re.compile(r"'[^']{1,200}'|\"[^\"]{1,200}\"")
+_VALUES = re.compile(r"\b(?:0x)?(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{5,}\b|\d+", re.IGNORECASE)
+_SAMPLE = 16
+_MOST_SHAPES = 400
+_MINUTE = 60.0
+
+
+def look(ctx: Context, window: Window) -> Found:
+    """The messages of all instances in that time, and of the timers' jobs."""
+    at = ctx.at
+    log, unread = AppLog(at), []
+    read = journal_entries.read(window, units_of(at), _MOST_ENTRIES, _SECONDS)
+    for entry in read.entries:
+        log.take(entry)
+    if read.cut is not None:
+        since = window.until - read.cut
+        unread.append(f"the app's messages older than {since:.0f} s: there are too many")
+    log.end(window.until if read.cut is None else None)
+    lost = journal_entries.read(
+        window, ["SYSLOG_IDENTIFIER=systemd-journald"], _MOST_LOST, _LOST_SECONDS
+    )
+    for entry in lost.entries:
+        log.lose(entry)
+    _read_outputs(at, window, log)
+    return Found(signs=log.tally.signs(), unread=tuple(unread))
+
+
+def units_of(at: Layout) -> List[str]:
+    """The arguments of journalctl for all instances of the app."""
+    every = [WEB, *(name for one in releases.names(at) for name in releases.processes(at, one))]
+    # A release starts with a digit, so units of `shop` in an environment `web` do not match.
+    names = dict.fromkeys([*OLD_SLOTS, *every])
+    return [f"--unit=cartwheel-{at.app}.{name}.[0-9]*.service" for name in names]
+
+
+def _read_outputs(at: Layout, window: Window, log: "AppLog") -> None:
+    """What the jobs of timers printed. Their lines have no times: that of the file stands in."""
+    found = []
+    for timer in files.names(at.outputs):
+        for name in files.names(at.outputs / timer):
+            if name != RUNNING_OUTPUT and not name.endswith(".log"):
+                continue
+            try:
+                when = (at.outputs / timer / name).stat().st_mtime
+            except OSError:
+                continue
+            if when >= window.since:
+                found.append((when, timer, name))
+    for when, timer, name in sorted(found)[-_MOST_OUTPUTS:]:
+        try:
+            text = timers.tail(at.outputs / timer / name, _OUTPUT_BYTES)
+        except OSError:
+            continue
+        log.print(f"timer {timer}", when, text.decode("utf-8", "replace"))
+
+
+class AppLog:
+    """Counts what the entries of the app's units say. `tally`: the result."""
+
+    def __init__(self, at: Layout) -> None:
+        self.tally = Tally()
+        self._at = at
+        self._places = Places(at)
+        self._speakers: Dict[str, Speaker] = {}
+        self._processes: Dict[str, str] = {}
+        self._silent: Set[str] = set()
+        self._stopping: Set[str] = set()
+        self._last: Dict[str, Said] = {}
+        self._rates: Dict[str, _Rate] = {}
+
+    def take(self, entry: Entry) -> None:
+        """Count an entry of the journal."""
+        if entry.pid == "1":
+            return  # systemd's own are looked at by `units`
+        process = self._process(entry.unit)
+        if not process:
+            return
+        for line in entry.text.split("\n"):
+            self._line(process, entry.pid, entry.at, line[:_LINE_CHARACTERS])
+
+    def print(self, process: str, at: float, text: str) -> None:
+        """Count what a job printed."""
+        speaker = Speaker()
+        for line in text.splitlines():
+            for one in speaker.take(at, line[:_LINE_CHARACTERS]):
+                self._judge(process, "", one)
+        for one in speaker.end():
+            self._judge(process, "", one)
+
+    def lose(self, entry: Entry) -> None:
+        """Count what journald threw away of an instance's lines."""
+        found = _SUPPRESSED.search(entry.text)
+        process = self._process(found.group(2)) if found else ""
+        if found and process:
+            self.tally.add("flood-lost", process, entry.at, [entry.text], int(found.group(1)))
+
+    def end(self, until: Optional[float]) -> None:
+        """No more entries of the journal will come. `until`: the end of the time, if all of it was
+        read; it is a minute in which little was said."""
+        for pid, speaker in self._speakers.items():
+            for one in speaker.end():
+                self._judge(self._processes[pid], pid, one)
+        for process, rate in self._rates.items():
+            rate.count_into(self.tally, process, until)
+
+    def _process(self, unit: str) -> str:
+        instance = self._at.instance_of(unit)
+        return instance.process if instance else ""
+
+    def _line(self, process: str, pid: str, at: float, line: str) -> None:
+        rate = self._rates.get(process)
+        if rate is None:
+            rate = self._rates[process] = _Rate()
+        rate.take(at, line)
+        speaker = self._speakers.get(pid)
+        if speaker is None:
+            speaker = self._speakers[pid] = Speaker()
+            self._processes[pid] = process
+        if speaker.is_inside or wording.NOTABLE.search(line):
+            ended = speaker.take(at, line)
+        else:
+            ended = speaker.end()
+        for one in ended:
+            self._judge(process, pid, one)
+
+    def _judge(self, process: str, pid: str, said: Said) -> None:
+        """What one message means."""
+        if self._of_gunicorn(process, pid, said):
+            return
+        lines = self._lines(said)
+        stuck = any(frame.name == "handle_abort" for one in said.raised for frame in one.frames)
+        if stuck:
+            self.tally.add("worker-stuck", self._stuck_in(said), said.at, lines)
+            return
+        is_boot = _BOOT.search(said.text) is not None or _is_loading(said)
+        if is_boot:
+            self._boot(process, pid, said)
+        if said.raised:
+            self._last[pid] = said
+        self._kind(process, said, lines, is_boot=is_boot)
+
+    def _kind(self, process: str, said: Said, lines: Sequence[str], *, is_boot: bool) -> None:
+        add, whole = self.tally.add, said.whole
+        known = wording.kind_of(said)
+        complaint = services_named.complaint(said)
+        if known and not (known[0] == "no-space" and complaint):
+            add(known[0], known[1] or process, said.at, lines)
+        elif complaint:
+            add("service", complaint.about, said.at, lines)
+        elif services_named.NO_NAME.search(whole):
+            add("names", wording.looked_up(whole), said.at, lines)
+        elif _BLOCKED.search(whole):
+            add("blocked", process, said.at, lines)
+        elif wording.is_harmless(said) or is_boot:
+            return
+        elif said.raised:
+            first = said.raised[0]
+            where = self._places.of(said)
+            add("exception", f"{first.type}{f' at {where}' if where else ''}", said.at, lines)
+        elif said.level in _GRAVE:
+            add("error", shape(said.text), said.at, lines)
+
+    def _of_gunicorn(self, process: str, pid: str, said: Said) -> bool:
+        """Whether it is gunicorn's own message about its processes, which is counted then."""
+        text, add = said.text, self.tally.add
+        if "HaltServer" in said.whole and not any(
+            self._places.of(Said(said.at, "", "", (one,))) and "HaltServer" not in one.text
+            for one in said.raised
+        ):
+            return True  # how its main process ends after that
+        if said.raised:
+            return False
+        timeout, sent = _TIMEOUT.search(text), _SENT.search(text)
+        exited = _EXITED.search(text)
+        if timeout:
+            self._silent.add(timeout.group(1))
+            add("worker-timeout", process, said.at, [text])
+        elif sent:
+            by = _ENDED_BY.search(text)
+            signal = sent.group(2) or (by.group(1) if by else "")
+            self._signal(process, pid, sent.group(1) or sent.group(3), signal.upper(), said)
+        elif exited:
+            if exited.group(2) not in ("0", *_BOOT_CODES) and pid not in self._stopping:
+                add("worker-died", f"{process} exit code {exited.group(2)}", said.at, [text])
+        elif _STOPS.search(text):
+            self._stopping.add(pid)
+        else:
+            return False
+        return True
+
+    def _signal(self, process: str, pid: str, worker: str, signal: str, said: Said) -> None:
+        """A worker that was silent is ended by gunicorn: SIGABRT, then SIGKILL. So are those that
+        do not stop in time, once the main process was asked to."""
+        if signal in _ASKED or worker in self._silent or pid in self._stopping:
+            return
+        if signal in _KILLED:
+            self.tally.add("worker-memory", process, said.at, [said.text])
+            return
+        name = _SIGNALS.get(signal, signal)
+        self.tally.add("worker-died", f"{process} SIG{name}", said.at, [said.text])
+
+    def _boot(self, process: str, pid: str, said: Said) -> None:
+        """The app could not start: why, if a traceback says it."""
+        reason = said if said.raised else self._last.get(pid)
+        lines = self._lines(reason) if reason is not None else [said.text]
+        self.tally.add("worker-boot", process, said.at, lines)
+
+    def _stuck_in(self, said: Said) -> str:
+        """The app's place in which a worker was when it was ended."""
+        frames = [
+            [frame for frame in one.frames if frame.name != "handle_abort"] for one in said.raised
+        ]
+        raised = tuple(
+            type(one)(frames=kept, text=one.text) for one, kept in zip(said.raised, frames)
+        )
+        return self._places.of(Said(said.at, "", "", raised))
+
+    def _lines(self, said: Said) -> List[str]:
+        """What is shown: the exception, the place, the line before."""
+        if not said.raised:
+            return [said.text]
+        first, last = said.raised[0], said.raised[-1]
+        lines = [first.text.split("\n")[0]]
+        if last is not first:
+            lines.append(f"and so {last.text.splitlines()[0]}")
+        where = self._places.of(said)
+        lines += [f"at {where}"] if where else []
+        return [*lines, said.text] if said.text else lines
+
+
+class _Rate:
+    """How many lines a process writes, and which of them say the same."""
+
+    def __init__(self) -> None:
+        self._minutes: Counter[int] = Counter()
+        self._shapes: Counter[str] = Counter()
+        self._sampled = 0
+        self._count = 0
+        self._first = self._last = 0.0
+        self._example: Dict[str, str] = {}
+
+    def take(self, at: float, line: str) -> None:
+        if not self._count:
+            self._first = at
+        self._last = at
+        self._minutes[int(at // _MINUTE)] += 1
+        if self._count % _SAMPLE == 0:
+            self._sampled += 1
+            text = shape(line)
+            if text in self._shapes or len(self._shapes) < _MOST_SHAPES:
+                self._shapes[text] += 1
+                self._example.setdefault(text, line)
+        self._count += 1
+
+    def count_into(self, tally: Tally, process: str, until: Optional[float]) -> None:
+        if not self._count:
+            return
+        minute, most = self._minutes.most_common(1)[0]
+        at = minute * _MINUTE
+        covered = self._last - self._first
+        if until is None and covered < _MINUTE:
+            # There were more before these, so they are not what was said in a minute.
+            most, at = int(self._count * _MINUTE / max(covered, 1.0)), self._first
+        text, same = self._shapes.most_common(1)[0]
+        tally.add("flood", process, max(at, self._first), [], most)
+        share = most * same // self._sampled
+        tally.add("flood-text", process, self._last, [self._example[text]], share)
+
+
+def shape(text: str) -> str:
+    """A text without times, numbers, ids and quoted texts, so that texts which say the same are the
+    same."""
+    body = _HEAD.sub("", text[:400]) or text[:400]
+    return _VALUES.sub("*", _QUOTED.sub("'*'", body))[:160].strip()
+
+
+def _is_loading(said: Said) -> bool:
+    """Whether gunicorn was loading the app."""
+    return any(frame.name in _LOADS for one in said.raised for frame in one.frames)

@@ -1,0 +1,48 @@
+"""Count what says the same, and keep a few of its lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Sequence, Tuple
+
+from cartwheel.host.wire.diagnosis import Sign
+
+_MOST_SIGNS = 200
+_LINE_CHARACTERS = 400
+
+
+@dataclass
+class _Count:
+    count: int
+    first: float
+    last: float
+    lines: Tuple[str, ...]
+
+
+class Tally:
+    """Signs by their kind and what they are about; each keeps the lines of its newest message. It
+    takes a bounded number of them, so that a log of nothing but different errors fills nothing."""
+
+    def __init__(self) -> None:
+        self._counts: Dict[Tuple[str, str], _Count] = {}
+
+    def add(self, kind: str, about: str, at: float, lines: Sequence[str], count: int = 1) -> None:
+        """Count it once more, or `count` times."""
+        known = self._counts.get((kind, about))
+        shown = tuple(one.strip()[:_LINE_CHARACTERS] for one in lines)
+        if known is None:
+            if len(self._counts) < _MOST_SIGNS:
+                self._counts[kind, about] = _Count(count, at, at, shown)
+            return
+        known.count += count
+        known.first = min(known.first, at)
+        if at >= known.last:
+            known.last, known.lines = at, shown
+
+    def signs(self) -> Tuple[Sign, ...]:
+        """All that were counted, the most frequent first."""
+        every = sorted(self._counts.items(), key=lambda one: -one[1].count)
+        return tuple(
+            Sign(kind, about, one.count, one.first, one.last, one.lines)
+            for (kind, about), one in every
+        )
