@@ -126,6 +126,7 @@ class AppLog:
         self._speakers: Dict[str, Speaker] = {}
         self._processes: Dict[str, str] = {}
         self._silent: Set[str] = set()
+        self._exited: Set[str] = set()
         self._stopping: Set[str] = set()
         self._last: Dict[str, Said] = {}
         self._rates: Dict[str, _Rate] = {}
@@ -242,8 +243,11 @@ class AppLog:
             signal = sent.group(2) or (by.group(1) if by else "")
             self._signal(process, pid, sent.group(1) or sent.group(3), signal.upper(), said)
         elif exited:
-            if exited.group(2) not in ("0", *_BOOT_CODES) and pid not in self._stopping:
-                add("worker-died", f"{process} exit code {exited.group(2)}", said.at, [text])
+            worker, code = exited.groups()
+            is_fault = code not in ("0", *_BOOT_CODES) and pid not in self._stopping
+            if is_fault and worker not in self._exited:
+                self._exited.add(worker)  # gunicorn 22 and 23 say it twice
+                add("worker-died", f"{process} exit code {code}", said.at, [text])
         elif _STOPS.search(text):
             self._stopping.add(pid)
         else:

@@ -72,6 +72,7 @@ class Speaker:
         self._chain: List[Raised] = []
         self._block: Optional[Raised] = None
         self._ended = False  # an exception is complete, a further one may follow from it
+        self._linked = False  # and one will
         self._in_group = False
 
     @property
@@ -82,8 +83,9 @@ class Speaker:
     def take(self, at: float, line: str) -> Iterator[Said]:
         """The messages that this line ends. A line that stands alone comes with the next one."""
         if _BEGINS in line and not line.lstrip().startswith("{"):
-            if not self._ended and not self._in_group:
-                yield from self._flush(keeps_head=True)
+            continues = self._linked or (self._in_group and line.lstrip()[:1] in ("|", "+"))
+            if not continues:
+                yield from self._flush(keeps_head=not self._chain)
                 before = line.partition(_BEGINS)[0].strip(" |+-")
                 if before and before != "Exception Group":
                     yield from self._flush()
@@ -105,7 +107,7 @@ class Speaker:
         yield from self._flush()
 
     def _open(self) -> None:
-        self._block, self._ended = Raised(), False
+        self._block, self._ended, self._linked = Raised(), False, False
         if len(self._chain) < _MOST_BLOCKS:
             self._chain.append(self._block)
 
@@ -126,10 +128,12 @@ class Speaker:
     def _follows(self, line: str) -> bool:
         """A line after an exception."""
         said = line.strip()
-        if said == _DURING:
-            self._chain.clear()
+        if said in (_DURING, _DIRECT):
+            self._linked = True
+            if said == _DURING:
+                self._chain.clear()
             return True
-        if said == _DIRECT or not said:
+        if not said:
             return True
         last = self._chain[-1] if self._chain else None
         if last is not None and _CONTINUES.match(line) and len(last.text) < _MOST_TEXT:
@@ -161,7 +165,8 @@ class Speaker:
         elif head and not keeps_head:
             yield said(*head)
         self._head = head if keeps_head and not chain else None
-        self._chain, self._block, self._ended, self._in_group = [], None, False, False
+        self._chain, self._block = [], None
+        self._ended = self._linked = self._in_group = False
 
 
 def _root_first(chain: List[Raised]) -> List[Raised]:

@@ -154,6 +154,13 @@ _PROBLEMS: "Tuple[Tuple[str, re.Pattern[str]], ...]" = tuple(
             r"|ServerTimeoutError|\b504 (?:Server Error|Gateway)",
         ),
         (
+            REFUSES,
+            r"Connection refused|Connect call failed|No route to host|Network is unreachable"
+            r"|actively refused|unable to open database file"
+            r"|(?:on socket|through socket|unix socket|unix:)[^\n]*No such file"
+            r"|Can't connect to (?:local )?(?:MySQL )?server|All connection attempts failed",
+        ),
+        (
             BREAKS,
             r"server closed the connection unexpectedly|server has gone away"
             r"|Lost connection to (?:MySQL|server)|SSL connection has been closed unexpectedly"
@@ -161,13 +168,6 @@ _PROBLEMS: "Tuple[Tuple[str, re.Pattern[str]], ...]" = tuple(
             r"|connection was closed in the middle|Connection to broker lost|SSL SYSCALL error"
             r"|Server disconnected|RemoteDisconnected|Connection aborted|AutoReconnect"
             r"|Connection reset by peer|SMTPServerDisconnected",
-        ),
-        (
-            REFUSES,
-            r"Connection refused|Connect call failed|No route to host|Network is unreachable"
-            r"|actively refused|unable to open database file"
-            r"|(?:on socket|through socket|unix socket|unix:)[^\n]*No such file"
-            r"|Can't connect to (?:local )?(?:MySQL )?server|All connection attempts failed",
         ),
         (ERRORS, r"\b5\d\d Server Error: |Server error '5\d\d "),
     )

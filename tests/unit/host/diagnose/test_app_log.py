@@ -1,0 +1,320 @@
+"""What the lines of real programs mean (`recorded/`: gunicorn, Django, Celery, clients)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cartwheel.host.diagnose import services_named, wording
+from cartwheel.host.diagnose.app_log import AppLog, shape
+from cartwheel.host.diagnose.journal_entries import Entry
+from cartwheel.host.diagnose.said import Said, Speaker
+from cartwheel.host.layout import Layout
+
+RECORDED = Path(__file__).parent / "recorded"
+RELEASE = "1.0.0.bb13a6fd"
+UNIT = f"cartwheel-shop.web.{RELEASE}@1.service"
+SITE = f"/srv/shop/releases/{RELEASE}/venv/lib/python3.11/site-packages"
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Layout:
+    """A release on this machine whose own code is the package `shop`."""
+    at = Layout("shop", tmp_path)
+    at.release(RELEASE).mkdir(parents=True)
+    (at.release(RELEASE) / "venv/lib/python3.11/site-packages").mkdir(parents=True)
+    (at.release(RELEASE) / "manifest.json").write_text('{"entry": "shop:app"}')
+    return at
+
+
+def read(at: Layout, lines: list[str], unit: str = UNIT) -> dict[str, list[tuple[str, int]]]:
+    """What is counted: by kind, what about and how often. Lines without a process number are of
+    the process before."""
+    log, pid = AppLog(at), "1000"
+    for number, line in enumerate(lines):
+        found = re.match(r"\[[\d :+-]+\] \[(\d+)\] ", line)
+        pid = found.group(1) if found else pid
+        text = line.replace("/srv/", f"{at.base}/")
+        log.take(Entry(1000.0 + number / 1000, text, pid, unit))
+    log.end(2000.0)
+    kinds: dict[str, list[tuple[str, int]]] = {}
+    for sign in log.tally.signs():
+        if not sign.kind.startswith("flood"):
+            kinds.setdefault(sign.kind, []).append((sign.about, sign.count))
+    return kinds
+
+
+def recorded(name: str) -> list[str]:
+    return (RECORDED / f"{name}.log").read_text().splitlines()
+
+
+ORDER = "LookupError at shop/plain.py:11 in wait_for_order"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "gunicorn-20.1-sync",
+            {
+                "exception": [(ORDER, 1)],
+                "worker-timeout": [("web", 1)],
+                "worker-memory": [("web", 1)],
+                "worker-died": [("web SIGSEGV", 1)],
+            },
+        ),
+        (
+            "gunicorn-23-sync",
+            {
+                "exception": [(ORDER, 1)],
+                "worker-timeout": [("web", 1)],
+                "worker-stuck": [("shop/plain.py:4 in app", 1)],
+                "worker-memory": [("web", 1)],
+                "worker-died": [("web SIGSEGV", 1), ("web exit code 7", 1)],
+            },
+        ),
+        (
+            "gunicorn-27-sync",
+            {
+                "exception": [(ORDER, 1)],
+                "worker-timeout": [("web", 1)],
+                "worker-stuck": [("shop/plain.py:4 in app", 1)],
+                "worker-memory": [("web", 1)],
+            },
+        ),
+        # The worker that is killed was silent before: that is no lack of memory.
+        (
+            "gunicorn-27-asgi",
+            {
+                "exception": [("LookupError at shop/asgi.py:9 in app", 1)],
+                "files": [("web", 1)],
+                "worker-timeout": [("web", 1)],
+            },
+        ),
+        (
+            "gunicorn-27-uvicorn",
+            {
+                "exception": [("LookupError at shop/asgi.py:9 in app", 1)],
+                "files": [("web", 1)],
+                "worker-timeout": [("web", 1)],
+            },
+        ),
+        ("gunicorn-27-module", {"worker-boot": [("web", 2)]}),
+        ("gunicorn-27-preload", {"worker-boot": [("web", 1)]}),
+        ("gunicorn-27-attribute", {"worker-boot": [("web", 2)]}),
+        (
+            "celery",
+            {
+                "exception": [
+                    ("ZeroDivisionError at shop/proj.py:7 in total", 2),
+                    ("ConnectionError at shop/proj.py:10 in later", 1),
+                ]
+            },
+        ),
+        ("celery-amqp", {"service": [("AMQP 127.0.0.1:1: refuses connections", 2)]}),
+        (
+            "django",
+            {
+                "exception": [("KeyError at shop/dj.py:7 in boom", 1)],
+                "host-refused": [("evil.example", 1), ("CSRF", 1)],
+                "service": [
+                    (
+                        "SQLite (address not in the log): lacks a table or column that the app"
+                        " uses",
+                        1,
+                    )
+                ],
+                "setting": [("SECRET_KEY", 1)],
+            },
+        ),
+    ],
+)
+def test_what_programs_say(
+    at: Layout, name: str, expected: dict[str, list[tuple[str, int]]]
+) -> None:
+    found = read(at, recorded(name))
+    assert {kind: sorted(one) for kind, one in found.items()} == {
+        kind: sorted(one) for kind, one in expected.items()
+    }
+
+
+def _clients() -> list[tuple[str, str]]:
+    sections = (RECORDED / "clients.txt").read_text().split("## ")[1:]
+    return [(one.partition("\n")[0], one.partition("\n")[2]) for one in sections]
+
+
+_WRONG = {
+    "refused": services_named.REFUSES,
+    "unknown": services_named.UNKNOWN,
+    "timeout": services_named.SLOW,
+    "login": services_named.LOGIN,
+    "nodb": services_named.MISSING,
+    "table": services_named.SCHEMA,
+    "column": services_named.SCHEMA,
+    "slow": services_named.SLOW,
+    "readonly": services_named.READ_ONLY,
+    "lock": services_named.LOCKS,
+    "crowded": services_named.CROWDED,
+    "pool": services_named.POOL,
+    "open": services_named.REFUSES,
+    "damaged": services_named.BROKEN,
+}
+_KINDS = {
+    "psycopg2": "PostgreSQL",
+    "psycopg3": "PostgreSQL",
+    "asyncpg": "PostgreSQL",
+    "sqla": "PostgreSQL",
+    "sqlalchemy": "PostgreSQL",
+    "pymysql": "MySQL",
+    "redis": "Redis",
+    "pymongo": "MongoDB",
+    "kombu": "AMQP",
+    "requests": "HTTP",
+    "httpx": "HTTP",
+    "aiohttp": "HTTP",
+    "urllib": "HTTP",
+    "smtplib": "SMTP",
+    "sqlite": "SQLite",
+}
+# These do not say where they wanted to connect to.
+_NO_ADDRESS = ("httpx", "urllib", "smtplib", "kombu", "sqlite", "sqlalchemy")
+
+
+@pytest.mark.parametrize(("name", "text"), _clients(), ids=[name for name, _ in _clients()])
+def test_a_service_that_a_client_complains_about(name: str, text: str) -> None:
+    speaker = Speaker()
+    every = [one for line in text.splitlines() for one in speaker.take(1.0, line)]
+    every += speaker.end()
+    (said,) = every
+    found = services_named.complaint(said)
+    assert found is not None
+    words = name.split()
+    library, problem = words[0], words[-1]
+    if library == "sqlalchemy" and problem == "pool":
+        assert found.problem == services_named.POOL
+        return
+    assert found.kind == _KINDS[library]
+    expected = _WRONG.get(problem)
+    if problem == "ended":
+        assert found.problem in (services_named.BREAKS, services_named.STARTING)
+    else:
+        assert found.problem == expected
+    if problem == "refused" and library not in _NO_ADDRESS:
+        assert found.address == "127.0.0.1:1" or (library, found.address) == (
+            "pymysql",
+            "127.0.0.1",
+        )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[2026-11-30 16:57:10 +0000] [7] [INFO] Handling signal: term", {}),
+        ("[2026-11-30 16:57:40 +0000] [7] [INFO] Worker (pid:8) was sent SIGTERM!", {}),
+        ("[2026-11-30 16:57:40 +0000] [7] [ERROR] Worker (pid:8) was sent SIGTERM!", {}),
+        ("[2026-11-30 16:57:10 +0000] [7] [INFO] Worker exiting (pid: 8)", {}),
+        ("[2026-11-30 16:57:10 +0000] [7] [INFO] Autorestarting worker after current request.", {}),
+        ("[2026-11-30 16:57:10 +0000] [7] [WARNING] Invalid request from ip=: Invalid HTTP", {}),
+        ("Not Found: /nothing", {}),
+        ('{"level": "info", "message": "errors: 0"}', {}),
+        ("INFO payment took 1.3 s, denied: 0, timed out: no", {}),
+        (
+            '{"levelname": "ERROR", "message": "order 17 failed"}',
+            {"error": [("order * failed", 1)]},
+        ),
+        (
+            "2026-11-30 16:43:53,522 ERROR shop: order 17 failed",
+            {"error": [("shop: order * failed", 1)]},
+        ),
+        ("ERROR:shop:order 17 failed", {"error": [("shop:order * failed", 1)]}),
+        ("RuntimeError: can't start new thread", {"threads": [("web", 1)]}),
+        ("OSError: [Errno 28] No space left on device: '/srv/a'", {"no-space": [("/srv/a", 1)]}),
+    ],
+)
+def test_a_single_line(at: Layout, line: str, expected: dict[str, list[tuple[str, int]]]) -> None:
+    found = read(at, [line])
+    assert {
+        kind: [(about.replace(f"{at.base}/", "/srv/"), count) for about, count in every]
+        for kind, every in found.items()
+    } == expected
+
+
+def test_an_exception_in_json(at: Layout) -> None:
+    trace = (
+        "Traceback (most recent call last):\\n"
+        f"  File \\\"{SITE}/shop/web.py\\\", line 7, in pay\\n    x()\\nKeyError: 'a'"
+    )
+    line = f'{{"level": "error", "event": "request failed", "exception": "{trace}"}}'
+    assert read(at, [line]) == {"exception": [("KeyError at shop/web.py:7 in pay", 1)]}
+
+
+def test_a_worker_that_is_killed_because_it_does_not_stop(at: Layout) -> None:
+    lines = [
+        "[2026-11-30 16:57:10 +0000] [7] [INFO] Handling signal: term",
+        "[2026-11-30 16:57:40 +0000] [7] [ERROR] Worker (pid:8) was sent SIGKILL! Perhaps out of"
+        " memory?",
+    ]
+    assert read(at, lines) == {}
+    assert read(at, lines[1:]) == {"worker-memory": [("web", 1)]}
+
+
+def test_lines_of_other_units_do_not_count(at: Layout) -> None:
+    assert read(at, ["ERROR x"], unit="cartwheel-shop_web.web.1.0@1.service") == {}
+    assert read(at, ["ERROR x"], unit="nginx.service") == {}
+
+
+def test_tracebacks_of_two_processes_at_once(at: Layout) -> None:
+    lines = recorded("gunicorn-27-sync")
+    begin = next(
+        number for number, line in enumerate(lines) if "handling request GET /boom" in line
+    )
+    trace = lines[begin : begin + 8]
+    log = AppLog(at)
+    for number, line in enumerate(trace):
+        for pid in ("1", "2"):
+            text = line.replace("/srv/", f"{at.base}/")
+            log.take(Entry(1000.0 + number, text, f"50{pid}", UNIT))
+    log.end(2000.0)
+    counted = [(one.about, one.count) for one in log.tally.signs() if one.kind == "exception"]
+    assert counted == [(ORDER, 2)]
+
+
+def test_a_flood_is_counted_by_minute(at: Layout) -> None:
+    log = AppLog(at)
+    for number in range(3000):
+        log.take(Entry(6000.0 + number / 100, f"GET /item/{number} 200", "7", UNIT))
+    log.end(6060.0)
+    found = {one.kind: one for one in log.tally.signs()}
+    assert found["flood"].count == 3000
+    assert found["flood-text"].count == 3000
+    log.lose(Entry(6060.0, f"Suppressed 12 messages from {UNIT}", "9", "systemd-journald.service"))
+    assert {one.kind: one.count for one in log.tally.signs()}["flood-lost"] == 12
+
+
+def test_shapes() -> None:
+    same = {
+        shape("2026-11-30 16:43:53,522 ERROR shop: order 17 of 'bob' failed"),
+        shape("2026-11-30 16:44:53,522 ERROR shop: order 9 of 'eve' failed"),
+        shape("[2026-11-30 16:44:53 +0000] [88] [ERROR] shop: order 9 of 'eve' failed"),
+    }
+    assert same == {"shop: order * of '*' failed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('could not translate host name "db" to address: Name or service not known', "db"),
+        ("failed to resolve host 'db': [Errno -2] Name or service not known", "db"),
+        ("Error -2 connecting to cache:6379. Name or service not known.", "cache"),
+        ("socket.gaierror: [Errno -2] Name or service not known", ""),
+    ],
+)
+def test_the_name_that_is_looked_up(text: str, name: str) -> None:
+    assert wording.looked_up(text) == name
+
+
+def test_words_alone_are_no_complaint() -> None:
+    assert services_named.complaint(Said(1.0, "the user's session timed out")) is None
+    assert services_named.complaint(Said(1.0, "connection refused by bouncer policy")) is None

@@ -1,0 +1,143 @@
+"""What systemd's messages mean, who restarted an instance, and what instances use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cartwheel.host.diagnose import units
+from cartwheel.host.diagnose.journal_entries import Entry, parse
+from cartwheel.host.layout import Layout
+
+UNIT = "cartwheel-shop.web.1.0.0.bb13a6fd@1.service"
+AT = Layout("shop", Path("/srv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{UNIT}: Main process exited, code=exited, status=1/FAILURE", ("unit-died", "1/FAILURE")),
+        (f"{UNIT}: Main process exited, code=killed, status=9/KILL", ("unit-died", "9/KILL")),
+        (f"{UNIT}: Main process exited, code=dumped, status=11/SEGV", ("unit-died", "11/SEGV")),
+        (f"{UNIT}: Main process exited, code=exited, status=203/EXEC", ("unit-died", "203/EXEC")),
+        (f"{UNIT}: Main process exited, code=killed, status=15/TERM", None),
+        (
+            f"{UNIT}: Failed at step EXEC spawning /srv/a/gunicorn: No such file or directory",
+            ("unit-failed", "EXEC spawning /srv/a/gunicorn: No such file or directory"),
+        ),
+        (
+            f"{UNIT}: Failed to load environment files: No such file or directory",
+            ("unit-failed", "load environment files: No such file or directory"),
+        ),
+        (f"{UNIT}: Scheduled restart job, restart counter is at 1.", ("unit-restart", "")),
+        (f"{UNIT}: Start request repeated too quickly.", ("unit-restart", "")),
+        (f"{UNIT}: A process of this unit has been killed by the OOM killer.", ("unit-memory", "")),
+        (f"{UNIT}: Failed with result 'oom-kill'.", ("unit-memory", "")),
+        (f"{UNIT}: start operation timed out. Terminating.", ("unit-timeout", "start")),
+        (f"{UNIT}: State 'stop-sigterm' timed out. Killing.", ("unit-timeout", "stop")),
+        (f"{UNIT}: Watchdog timeout (limit 10s)!", ("unit-timeout", "Watchdog")),
+        (f"{UNIT}: Failed with result 'timeout'.", None),
+        (f"{UNIT}: Failed with result 'exit-code'.", None),
+        (f"{UNIT}: Deactivated successfully.", None),
+        (f"{UNIT}: Consumed 1.2s CPU time.", None),
+        (f"Started {UNIT} - shop web, release 1.0.0.bb13a6fd.", None),
+        (f"Stopping {UNIT} - shop web, release 1.0.0.bb13a6fd...", None),
+    ],
+)
+def test_what_systemd_says(text: str, expected: tuple[str, str] | None) -> None:
+    assert units.kind_of(text) == expected
+
+
+STOP = Entry(1000.0, f"Stopping {UNIT} - shop web, release 1.0.0.bb13a6fd...", "1", UNIT)
+START = Entry(1001.0, f"Starting {UNIT} - shop web, release 1.0.0.bb13a6fd...", "1", UNIT)
+SESSION = "cartwheel-session-shop-0a1b2c3d.service"
+SUDO = Entry(
+    999.0,
+    f"   eve : TTY=pts/0 ; PWD=/home/eve ; USER=root ; COMMAND=/usr/bin/systemctl restart {UNIT}",
+    "77",
+    identifier="sudo",
+)
+
+
+def test_a_restart_by_somebody() -> None:
+    signs, changes = units.judge(AT, [STOP, START], [SUDO], [])
+    assert [(one.kind, one.about) for one in signs] == [("unit-stopped", "web")]
+    (change,) = changes
+    assert change.detail == "web: restarted by hand"
+    assert change.who == f"eve (sudo /usr/bin/systemctl restart {UNIT})"
+
+
+def test_a_login_is_only_a_guess() -> None:
+    login = Entry(900.0, "Accepted publickey for root from 10.0.0.7 port 5 ssh2: ED25519 SHA256:x")
+    _, changes = units.judge(AT, [STOP], [login], [])
+    assert [one.who for one in changes] == ["perhaps root, logged in from 10.0.0.7"]
+    assert [one.detail for one in changes] == ["web: stopped by hand"]
+
+
+@pytest.mark.parametrize(
+    ("others", "done"),
+    [
+        # A deploy: its session is a unit, and the history has it.
+        (
+            [
+                Entry(990.0, f"Started {SESSION}.", "1", SESSION),
+                Entry(999.0, f"{SESSION}: Deactivated successfully.", "1", SESSION),
+            ],
+            [],
+        ),
+        ([], [1003.0]),
+        # An instance that drains is stopped by a unit of its own.
+        ([Entry(995.0, "Started x.", "1", "cartwheel-shop.drain-1.1.0.0.bb13a6fd.service")], []),
+    ],
+)
+def test_cartwheels_own_restarts_do_not_count(others: list[Entry], done: list[float]) -> None:
+    entries = sorted([*others, STOP, START], key=lambda one: one.at)
+    assert units.judge(AT, entries, [SUDO], done) == ((), ())
+
+
+def test_a_long_session_that_only_shows_something_hides_nothing() -> None:
+    entries = [
+        Entry(0.0, f"Started {SESSION}.", "1", SESSION),
+        STOP,
+        Entry(5000.0, f"{SESSION}: Deactivated successfully.", "1", SESSION),
+    ]
+    assert [one.kind for one in units.judge(AT, entries, [], [])[0]] == ["unit-stopped"]
+    assert units.judge(AT, entries, [], [4000.0])[0] == ()
+
+
+def test_a_start_after_a_crash_is_systemds_own() -> None:
+    signs, changes = units.judge(AT, [START], [SUDO], [])
+    assert (signs, changes) == ((), ())
+
+
+def test_queues_of_sockets() -> None:
+    shown = """\
+u_str LISTEN 0      4096                       /run/systemd/journal/stdout 29749192 * 0
+u_str LISTEN 17     2048   /run/cartwheel/shop/1.0.0.bb13a6fd/2/http.sock 29860225 * 0
+u_seq LISTEN 0      4096                             /run/udev/control 12 * 0
+"""
+    found = units.queues_of(shown)
+    assert found["/run/cartwheel/shop/1.0.0.bb13a6fd/2/http.sock"] == (17, 2048)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            '{"__REALTIME_TIMESTAMP":"1796057255680915","MESSAGE":"x","_PID":"1","UNIT":"a.service",'
+            '"_SYSTEMD_UNIT":"init.scope","SYSLOG_IDENTIFIER":"systemd"}',
+            Entry(1796057255.680915, "x", "1", "a.service", "systemd"),
+        ),
+        (
+            '{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":[97,255,98],"_COMM":"gunicorn"}',
+            Entry(1.0, "a�b", "", "", "gunicorn"),
+        ),
+        ('{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":null}', Entry(1.0, "")),
+        ('{"MESSAGE":"x"}', None),
+        ("[]", None),
+        ("no JSON", None),
+    ],
+)
+def test_an_entry_of_the_journal(line: str, expected: Entry | None) -> None:
+    assert parse(line) == expected
