@@ -36,15 +36,16 @@ _KINDS: "Tuple[Tuple[str, re.Pattern[str]], ...]" = tuple(
         (
             "kernel-disk",
             r"(?:EXT[234]-fs|BTRFS|XFS|F2FS-fs)(?: (?:error|critical|warning|metadata I/O error))?"
-            r" ?\((?:device )?(?P<about>[\w-]+)\)?:? .*(?:error(?!s)|corrupt|Remounting|forced readonly"
-            r"|[Ss]hut(?:ting)? ?down|Aborting)",
+            r" ?\((?:device )?(?P<about>[\w-]+)\)?:? .*(?:error(?!s)|corrupt|Remounting"
+            r"|forced readonly|[Ss]hut(?:ting)? ?down|Aborting)",
         ),
         ("kernel-disk", r"EXT[234]-fs error \(device (?P<about>[\w-]+)\)"),
         ("kernel-disk", r"Aborting journal on device (?P<about>\w+)"),
         (
             "kernel-disk",
-            r"^(?P<about>nvme\d+(?:n\d+)?|nvme nvme\d+|ata\d+(?:\.\d+)?): .*(?:timeout|[Ee]rror|exception"
-            r"|frozen|reset|failed command|Device not ready|hard resetting)",
+            r"^(?P<about>nvme\d+(?:n\d+)?|nvme nvme\d+|ata\d+(?:\.\d+)?): "
+            r".*(?:timeout|[Ee]rror|exception|frozen|reset|failed command"
+            r"|Device not ready|hard resetting)",
         ),
         ("kernel-disk", r"\[(?P<about>sd[a-z]+)\] .*(?:Medium Error|FAILED Result|Sense Key)"),
         (

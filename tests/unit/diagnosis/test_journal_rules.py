@@ -1,0 +1,253 @@
+"""Which causes the app's, systemd's and the kernel's messages make; none on a healthy host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cartwheel.diagnosis.cause import Case, Cause
+from cartwheel.diagnosis.ranking import ranked
+from cartwheel.host.wire.diagnosis import Change, Diagnosis, Machine, Service, Sign, Storage, Use
+from tests.unit.answers import status
+
+NOW = 100_000.0
+GB = 1 << 30
+
+
+def sign(kind: str, about: str, count: int = 5, *lines: str, ago: float = 60.0) -> Sign:
+    return Sign(kind, about, count, NOW - ago - 600.0, NOW - ago, lines or (f"{kind} {about}",))
+
+
+def use(**differs: Any) -> Use:
+    usual: dict[str, Any] = {
+        **{"process": "web", "label": "1", "active": "active", "result": "success"},
+        **{"restarts": 0, "started": NOW - 9000.0, "memory": GB // 4, "memory_max": None},
+        **{"out_of_memory": 0, "tasks": 9, "tasks_max": 4000, "files": 40, "files_max": 65536},
+        **{"workers": 5, "queue": 0, "queue_max": 2048, "throttled": None},
+    }
+    return Use(**{**usual, **differs})
+
+
+MACHINE = Machine(
+    cpus=2,
+    load=1.5,
+    memory=4 * GB,
+    memory_available=2 * GB,
+    swap=0,
+    swap_free=0,
+    files=2000,
+    files_max=100_000,
+    booted=0.0,
+    synchronized=True,
+    kernel="6.1",
+    newest_kernel="6.1",
+)
+
+
+def case(*signs: Sign, **differs: Any) -> Case:
+    usual: dict[str, Any] = {
+        **{"time": NOW, "took_seconds": 1.0, "since": NOW - 7200.0, "status": status()},
+        **{"signs": signs, "uses": (use(),), "visits": None, "storage": (), "machine": MACHINE},
+        **{"services": (), "lookups": (), "changes": (), "unread": (), "texts": {}},
+    }
+    return Case("web1", Diagnosis(**{**usual, **differs}))
+
+
+def causes(*signs: Sign, **differs: Any) -> list[Cause]:
+    return [one.cause for one in ranked(case(*signs, **differs))]
+
+
+def test_a_healthy_busy_host_has_no_cause() -> None:
+    everyday = (
+        sign("exception", "KeyError at shop/web.py:7 in pay", 1, ago=5000.0),
+        sign("error", "payment * failed", 4),
+        sign("flood", "web", 6500),
+        sign("flood-text", "web", 4000, "GET /item/7 200"),
+        sign("unit-restart", "web", 1),
+        sign("host-refused", "10.0.0.7", 300),
+        sign("host-refused", "evil.example", 3),
+        sign("service", "PostgreSQL db:5432: does not answer in time", 2),
+        sign("service", "PostgreSQL db:5432: breaks connections off", 1),
+        sign(
+            "service", "SQLite (address not in the log): lets statements wait for locks too long", 2
+        ),
+        sign("service", "Redis cache:6379: refuses connections", 1, ago=5000.0),
+        sign("kernel-network", "", 1, "Possible SYN flooding on port 443. Sending cookies."),
+        sign("kernel-fault", "firefox", 1),
+        sign("blocked", "web", 2),
+    )
+    uses = (use(queue=30, tasks=300, files=9000, memory=GB, memory_max=2 * GB), use(label="2"))
+    assert causes(*everyday, uses=uses) == []
+
+
+@pytest.mark.parametrize(
+    ("signs", "slug", "words"),
+    [
+        (
+            [sign("kernel-memory", "gunicorn", 2), sign("worker-memory", "web", 2)],
+            "out-of-memory",
+            "the kernel killed gunicorn twice",
+        ),
+        ([sign("unit-memory", "web")], "out-of-memory", "the kernel killed web 5 times"),
+        ([sign("worker-memory", "web", 1)], "out-of-memory", "perhaps for lack of memory"),
+        ([sign("memory", "web")], "out-of-memory", "could not get memory"),
+        (
+            [
+                sign("worker-timeout", "web"),
+                sign("worker-stuck", "shop/pay.py:4 in charge"),
+            ],
+            "worker-timeout",
+            "mostly at shop/pay.py:4 in charge",
+        ),
+        ([sign("worker-timeout", "web", 1)], "worker-timeout", "hung for longer"),
+        ([sign("worker-died", "web SIGSEGV")], "worker-died", "died 5 times (SIGSEGV)"),
+        ([sign("worker-died", "web exit code 7")], "worker-died", "exit code 7"),
+        (
+            [sign("exception", "KeyError at shop/pay.py:4 in charge", 17)],
+            "exceptions",
+            "raised KeyError at shop/pay.py:4 in charge 17 times",
+        ),
+        ([sign("exception", "KeyError at a.py:4 in f", 1)], "exceptions", "once"),
+        ([sign("error", "payment * failed", 30)], "errors-logged", "payment * failed"),
+        ([sign("setting", "SECRET_KEY", 1)], "setting", "lacks the variable SECRET_KEY"),
+        ([sign("permission", "/srv/a", 1)], "permission", "may not use /srv/a"),
+        ([sign("read-only", "/srv/a", 1)], "read-only", "cannot write /srv/a"),
+        ([sign("host-refused", "shop.example", 40)], "host-refused", "shop.example"),
+        ([sign("host-refused", "CSRF", 40)], "host-refused", "CSRF"),
+        (
+            [sign("worker-boot", "web", 4, "ModuleNotFoundError: No module named 'x'")],
+            "boot-failed",
+            "web cannot start: ModuleNotFoundError: No module named 'x'",
+        ),
+        (
+            [sign("unit-failed", "web EXEC spawning /srv/a: No such file or directory")],
+            "boot-failed",
+            "systemd cannot start web: EXEC spawning /srv/a",
+        ),
+        ([sign("unit-timeout", "web start")], "boot-failed", "web did not start in time"),
+        ([sign("unit-timeout", "web stop")], "stop-timeout", "web did not stop in time"),
+        ([sign("unit-died", "web 1/FAILURE")], "restarts", "ended by itself 5 times"),
+        ([sign("files", "web")], "files-limit", "too many are open"),
+        ([sign("threads", "web")], "tasks-limit", "could not start threads"),
+        ([sign("tasks-refused", "web")], "tasks-limit", "could not start threads"),
+        ([sign("no-space", "/srv/a")], "disk-full", "could not write /srv/a"),
+        (
+            [sign("service", "PostgreSQL db:5432: refuses connections", 1)],
+            "service-refuses",
+            "PostgreSQL db:5432 refuses connections",
+        ),
+        (
+            [sign("service", "HTTP (address not in the log): does not answer in time")],
+            "service-slow",
+            "HTTP does not answer in time",
+        ),
+        (
+            [sign("service", "Redis cache:6379: its name cannot be resolved")],
+            "service-unknown",
+            "Redis cache:6379: its name cannot be resolved",
+        ),
+        (
+            [sign("service", "PostgreSQL db:5432: lacks a table or column that the app uses")],
+            "schema",
+            "lacks a table",
+        ),
+        ([sign("names", "cache")], "service-unknown", "name of cache"),
+        ([sign("names", "")], "names", "cannot resolve"),
+        ([sign("tls", "web")], "service-certificate", "does not trust"),
+        ([sign("flood", "web", 90_000)], "log-flood", "90000 lines in a minute"),
+        (
+            [sign("flood", "web", 9000), sign("flood-text", "web", 8000, "tick")],
+            "log-flood",
+            "9000 lines",
+        ),
+        (
+            [sign("flood", "web", 900), sign("flood-lost", "web", 8000)],
+            "log-flood",
+            "900 lines",
+        ),
+        ([sign("kernel-disk", "sda1", 1)], "kernel", "the disk sda1 fails"),
+        ([sign("kernel-hung", "gunicorn", 1)], "kernel", "hang in the kernel (gunicorn)"),
+        (
+            [sign("kernel-network", "", 1, "nf_conntrack: table full, dropping packet")],
+            "kernel",
+            "drops network packets",
+        ),
+        ([sign("kernel-fault", "gunicorn", 2)], "kernel", "gunicorn crashed twice"),
+        ([sign("unit-stopped", "web", 1)], "restarts", "somebody restarted web"),
+        ([sign("blocked", "web")], "blocked-loop", "blocked its event loop"),
+    ],
+)
+def test_a_cause_and_its_sentence(signs: list[Sign], slug: str, words: str) -> None:
+    found = causes(*signs)
+    assert [one.slug for one in found] == [slug]
+    assert words in found[0].title
+    assert found[0].evidence and found[0].todo
+
+
+@pytest.mark.parametrize(
+    ("differs", "slug"),
+    [
+        ({"uses": (use(queue=400),)}, "workers-busy"),
+        ({"uses": (use(queue=1500, workers=400),)}, "workers-busy"),
+        ({"uses": (use(files=60_000),)}, "files-limit"),
+        ({"uses": (use(tasks=3900),)}, "tasks-limit"),
+        ({"uses": (use(memory=GB, memory_max=GB),)}, "out-of-memory"),
+        ({"uses": (use(out_of_memory=3, memory_max=GB),)}, "out-of-memory"),
+        ({"uses": (use(throttled=0.9),)}, "cpu-limit"),
+    ],
+)
+def test_what_an_instance_uses(differs: dict[str, Any], slug: str) -> None:
+    assert [one.slug for one in causes(**differs)] == [slug]
+
+
+def test_unknown_figures_are_no_cause() -> None:
+    unknown = use(
+        **{"memory": None, "tasks": None, "tasks_max": None, "files": None, "files_max": None},
+        **{"queue": None, "queue_max": None, "started": None},
+    )
+    assert causes(uses=(unknown,), machine=None) == []
+
+
+def test_what_follows_comes_behind() -> None:
+    found = ranked(
+        case(
+            sign("exception", "TypeError at shop/web.py:7 in pay", 90),
+            sign("service", "PostgreSQL db:5432: refuses connections", 30),
+        )
+    )
+    assert [one.cause.slug for one in found] == ["service-refuses", "exceptions"]
+    assert found[1].follows == ("service-refuses",)
+
+
+def test_a_missing_setting_is_why_the_app_cannot_start() -> None:
+    found = ranked(
+        case(
+            sign("worker-boot", "web", 4, "KeyError: 'DATABASE_URL'"),
+            sign("setting", "DATABASE_URL", 4),
+            sign("unit-died", "web 3/NOTIMPLEMENTED", 4),
+        )
+    )
+    assert [one.cause.slug for one in found] == ["setting", "boot-failed", "restarts"]
+    assert found[1].follows == ("setting",)
+
+
+def test_a_service_that_the_host_tried_itself_is_named_once() -> None:
+    tried = Service("postgresql", "DATABASE_URL", "db:5432", "it refuses connections", 0.1)
+    logged = sign("service", "PostgreSQL db:5432: refuses connections", 30)
+    assert causes(logged, services=(tried,)) == []
+    assert len(causes(logged, services=(Service("redis", "X", "cache:1", "no", 0.1),))) == 1
+
+
+def test_a_file_system_that_is_full_is_the_cause_of_another_rule() -> None:
+    full = Storage("/", ("app",), GB, 0, 1000, 900, read_only=False)
+    assert causes(sign("no-space", "/srv/a"), storage=(full,)) == []
+
+
+def test_an_instance_that_somebody_stopped_is_down() -> None:
+    changes = (Change(NOW - 60.0, "restart", "web: stopped by hand", "eve (sudo systemctl)"),)
+    (cause,) = causes(sign("unit-stopped", "web", 1), uses=(), changes=changes)
+    assert cause.title == (
+        "somebody stopped web without Cartwheel, by eve (sudo systemctl), and it is down"
+    )
+    assert cause.last is None
