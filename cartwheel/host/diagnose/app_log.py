@@ -11,12 +11,13 @@ minute), `flood-text` (those of them that say the same) and `flood-lost` (what j
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from typing import Dict, List, Optional, Sequence, Set
+from typing import Dict, List, Sequence, Set
 
 from cartwheel.host.diagnose import journal_entries, services_named, wording
 from cartwheel.host.diagnose.found import Found, Window
-from cartwheel.host.diagnose.journal_entries import Entry
+from cartwheel.host.diagnose.journal_entries import Entry, Read
 from cartwheel.host.diagnose.places import Places
 from cartwheel.host.diagnose.said import Said, Speaker
 from cartwheel.host.diagnose.tally import Tally
@@ -29,6 +30,9 @@ from cartwheel.host.wire.instance import WEB
 # A host of two processors reads and judges so many in about a second.
 _MOST_ENTRIES = 25000
 _SECONDS = 2.2
+# Before those, the last of each of the times between these.
+_SAMPLED_SECONDS = (30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0)
+_MOST_SAMPLED, _SAMPLE_SECONDS = 4000, 0.4
 _MOST_LOST, _LOST_SECONDS = 200, 0.8
 _LINE_CHARACTERS = 4000
 _OUTPUT_BYTES = 128 << 10
@@ -69,15 +73,19 @@ _MINUTE = 60.0
 
 def look(ctx: Context, window: Window) -> Found:
     """The messages of all instances in that time, and of the timers' jobs."""
-    at = ctx.at
+    at, began = ctx.at, time.monotonic()
     log, unread = AppLog(at), []
-    read = journal_entries.read(window, units_of(at), _MOST_ENTRIES, _SECONDS)
+    units = units_of(at)
+    read = journal_entries.read(window, units, _MOST_ENTRIES, _SECONDS)
+    if read.cut is not None:
+        for older in _samples(Window(window.since, read.cut), units, began):
+            for entry in older.entries:
+                log.take(entry, is_counted=False)
+        ago = window.until - read.cut
+        unread.append(f"most of the app's messages older than {ago:.0f} s: there are too many")
     for entry in read.entries:
         log.take(entry)
-    if read.cut is not None:
-        since = window.until - read.cut
-        unread.append(f"the app's messages older than {since:.0f} s: there are too many")
-    log.end(window.until if read.cut is None else None)
+    log.end()
     lost = journal_entries.read(
         window, ["SYSLOG_IDENTIFIER=systemd-journald"], _MOST_LOST, _LOST_SECONDS
     )
@@ -85,6 +93,20 @@ def look(ctx: Context, window: Window) -> Found:
         log.lose(entry)
     _read_outputs(at, window, log)
     return Found(signs=log.tally.signs(), unread=tuple(unread))
+
+
+def _samples(window: Window, units: List[str], began: float) -> List[Read]:
+    """Some of the messages before those of a flood, oldest first: what was wrong before it began
+    must not be hidden by it."""
+    points = [window.until - ago for ago in _SAMPLED_SECONDS]
+    points = [*(one for one in points if one > window.since), window.since]
+    found = []
+    for number, since in enumerate(points[1:]):
+        seconds = min(_SAMPLE_SECONDS, _SECONDS - (time.monotonic() - began))
+        if seconds > 0.0:
+            part = Window(since, points[number])
+            found.append(journal_entries.read(part, units, _MOST_SAMPLED, seconds))
+    return found[::-1]
 
 
 def units_of(at: Layout) -> List[str]:
@@ -131,14 +153,16 @@ class AppLog:
         self._last: Dict[str, Said] = {}
         self._rates: Dict[str, _Rate] = {}
 
-    def take(self, entry: Entry) -> None:
-        """Count an entry of the journal."""
+    def take(self, entry: Entry, *, is_counted: bool = True) -> None:
+        """Judge an entry of the journal. `is_counted`: it is one of all, not one of a choice."""
         if entry.pid == "1":
             return  # systemd's own are looked at by `units`
         process = self._process(entry.unit)
         if not process:
             return
         for line in entry.text.split("\n"):
+            if is_counted:
+                self._count(process, entry.at, line)
             self._line(process, entry.pid, entry.at, line[:_LINE_CHARACTERS])
 
     def print(self, process: str, at: float, text: str) -> None:
@@ -157,24 +181,25 @@ class AppLog:
         if found and process:
             self.tally.add("flood-lost", process, entry.at, [entry.text], int(found.group(1)))
 
-    def end(self, until: Optional[float]) -> None:
-        """No more entries of the journal will come. `until`: the end of the time, if all of it was
-        read; it is a minute in which little was said."""
+    def end(self) -> None:
+        """No more entries of the journal will come."""
         for pid, speaker in self._speakers.items():
             for one in speaker.end():
                 self._judge(self._processes[pid], pid, one)
         for process, rate in self._rates.items():
-            rate.count_into(self.tally, process, until)
+            rate.count_into(self.tally, process)
 
     def _process(self, unit: str) -> str:
         instance = self._at.instance_of(unit)
         return instance.process if instance else ""
 
-    def _line(self, process: str, pid: str, at: float, line: str) -> None:
+    def _count(self, process: str, at: float, line: str) -> None:
         rate = self._rates.get(process)
         if rate is None:
             rate = self._rates[process] = _Rate()
         rate.take(at, line)
+
+    def _line(self, process: str, pid: str, at: float, line: str) -> None:
         speaker = self._speakers.get(pid)
         if speaker is None:
             speaker = self._speakers[pid] = Speaker()
@@ -318,17 +343,13 @@ class _Rate:
                 self._example.setdefault(text, line)
         self._count += 1
 
-    def count_into(self, tally: Tally, process: str, until: Optional[float]) -> None:
+    def count_into(self, tally: Tally, process: str) -> None:
+        """The lines of the busiest minute, and how many of them say the same."""
         if not self._count:
             return
         minute, most = self._minutes.most_common(1)[0]
-        at = minute * _MINUTE
-        covered = self._last - self._first
-        if until is None and covered < _MINUTE:
-            # There were more before these, so they are not what was said in a minute.
-            most, at = int(self._count * _MINUTE / max(covered, 1.0)), self._first
         text, same = self._shapes.most_common(1)[0]
-        tally.add("flood", process, max(at, self._first), [], most)
+        tally.add("flood", process, max(minute * _MINUTE, self._first), [], most)
         share = most * same // self._sampled
         tally.add("flood-text", process, self._last, [self._example[text]], share)
 

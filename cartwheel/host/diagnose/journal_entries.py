@@ -36,8 +36,9 @@ class Read:
     cut: Optional[float] = None
 
 
-def read(window: Window, which: Sequence[str], most: int, seconds: float) -> Read:
-    """The newest entries of that time, at most `most`, and those that can be read in `seconds`.
+def read(window: Window, which: Sequence[str], most: int, seconds: float, grep: str = "") -> Read:
+    """The newest entries of that time, at most `most`, and those that can be read in `seconds`;
+    with `grep` only those whose text has this pattern (PCRE2).
 
     Newest first, because `--lines` with `--since` otherwise means the oldest before systemd 254,
     and because a time limit must not cost the newest. Raises OpError("missing-program")."""
@@ -54,7 +55,8 @@ def read(window: Window, which: Sequence[str], most: int, seconds: float) -> Rea
 
     began = time.monotonic()
     argv = ["journalctl", "--no-pager", "--quiet", "--output=json", "--all", "--reverse"]
-    bounds = [f"--output-fields={_FIELDS}", f"--since=@{window.since:.3f}", f"--lines={most}"]
+    bounds = [f"--output-fields={_FIELDS}", f"--lines={most}"]
+    bounds += [f"--since=@{window.since:.3f}", f"--until=@{window.until:.3f}"]
     late = False
     try:
         children.ask(

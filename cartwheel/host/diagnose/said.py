@@ -16,6 +16,7 @@ _DURING = "During handling of the above exception, another exception occurred:"
 # What belongs to the message of an exception of a database.
 _CONTINUES = re.compile(r"^(?:\s|\[SQL|\[parameters|\(Background|DETAIL|HINT|LINE \d|CONTEXT)")
 _TYPE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*(?:\.<locals>\.\w+)*)(?:: (?P<text>.*))?$", re.DOTALL)
+_LOGGED = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _HEAD_SECONDS = 1.0
 _MOST_FRAMES = 60
 _MOST_BLOCKS = 12
@@ -154,6 +155,8 @@ class Speaker:
             block.frames.append(Frame(frame.group("file"), frame.group("line"), name))
             del block.frames[:-_MOST_FRAMES]
         elif line[:1].strip():
+            if not _TYPE.match(line) or _LOGGED.match(line):
+                return False  # its end is missing
             block.text = line.rstrip()[:_MOST_TEXT]
             self._block, self._ended = None, True
         return True

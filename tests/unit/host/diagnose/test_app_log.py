@@ -38,7 +38,7 @@ def read(at: Layout, lines: list[str], unit: str = UNIT) -> dict[str, list[tuple
         pid = found.group(1) if found else pid
         text = line.replace("/srv/", f"{at.base}/")
         log.take(Entry(1000.0 + number / 1000, text, pid, unit))
-    log.end(2000.0)
+    log.end()
     kinds: dict[str, list[tuple[str, int]]] = {}
     for sign in log.tally.signs():
         if not sign.kind.startswith("flood"):
@@ -276,7 +276,7 @@ def test_tracebacks_of_two_processes_at_once(at: Layout) -> None:
         for pid in ("1", "2"):
             text = line.replace("/srv/", f"{at.base}/")
             log.take(Entry(1000.0 + number, text, f"50{pid}", UNIT))
-    log.end(2000.0)
+    log.end()
     counted = [(one.about, one.count) for one in log.tally.signs() if one.kind == "exception"]
     assert counted == [(ORDER, 2)]
 
@@ -285,7 +285,7 @@ def test_a_flood_is_counted_by_minute(at: Layout) -> None:
     log = AppLog(at)
     for number in range(3000):
         log.take(Entry(6000.0 + number / 100, f"GET /item/{number} 200", "7", UNIT))
-    log.end(6060.0)
+    log.end()
     found = {one.kind: one for one in log.tally.signs()}
     assert found["flood"].count == 3000
     assert found["flood-text"].count == 3000
