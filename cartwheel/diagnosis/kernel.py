@@ -63,7 +63,7 @@ def _faults(case: Case) -> Iterator[Cause]:
     faults = [
         one
         for one in case.signs("kernel-fault")
-        if one.about.startswith(("python", "gunicorn", "uvicorn", "celery", "nginx", "apache"))
+        if one.about.startswith(("python", "gunicorn", "uvicorn", "celery"))
     ]
     if faults and not case.signs("worker-died"):
         yield Cause(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cartwheel.diagnosis import telling
-from cartwheel.diagnosis.cause import GUESSED, NAMED, SYMPTOM, Case, Cause
+from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, SYMPTOM, Case, Cause
 
 _ANSWERS = frozenset({"answers-5xx", "app-ill", "front-door-ill", "slow", "web-errors-upstream"})
 # A queue of a busy, healthy host empties within milliseconds: a worker that accepts takes all that
 # wait. With this many per worker waiting at the moment of a look, nobody accepts.
 _WAITING = 8
 _FULL_PART = 0.5
+# Requests that nobody has read for a second: a host that is only busy has one or two at times.
+_UNREAD = 3
 # More of its periods than this held back: the app gets less than half of the time it wants.
 _THROTTLED = 0.5
 # asyncio warns of each step that takes 0.1 s, in its debug mode; some take so long at the start.
@@ -70,21 +72,30 @@ def _deaths(case: Case) -> Iterator[Cause]:
 
 
 def _busy(case: Case) -> Iterator[Cause]:
+    serving = case.found.status.serving
+    is_silent = serving is not None and "did not answer" in serving.problem
     for one in case.found.uses:
         if one.queue is None or one.active != "active":
             continue
+        waiting = one.queue + one.waiting
         enough = _WAITING * max(1, one.workers)
         is_full = one.queue_max is not None and one.queue >= _FULL_PART * one.queue_max
-        if one.queue < enough and not is_full:
+        # Our own request waits too: if it is not read either, nobody is free.
+        is_stuck = is_silent and waiting > 0
+        if not (one.queue >= enough or is_full or one.waiting >= _UNREAD or is_stuck):
             continue
-        most = f" of at most {one.queue_max}" if one.queue_max else ""
+        evidence = [
+            f"{one.queue} connections wait to be accepted, of at most {one.queue_max}",
+            f"{one.waiting} were accepted, and nobody has read their request for a second",
+            f"{one.answering} are being answered; of all, {one.left} visitors have gone already",
+        ]
         yield Cause(
             "workers-busy",
-            f"all {one.workers} workers of {one.process} are busy: {one.queue} connections wait"
-            f" to be accepted{most}",
-            "see what is slow; then gunicorn.workers, gunicorn.threads or more hosts",
-            GUESSED,
-            tuple(_throttled(case)),
+            f"all {one.workers} workers of {one.process} are busy: {waiting} requests wait",
+            f"`fab logs -H {case.host}`: what is slow or hangs; `fab restart -H {case.host}` frees"
+            " them; then gunicorn.workers, gunicorn.threads or more hosts",
+            STOPS if is_stuck else GUESSED,
+            (*evidence, *_throttled(case)),
             explains=_ANSWERS,
         )
     for line in _throttled(case):

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+import time
+from dataclasses import dataclass, field
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.diagnose import journal_entries
 from cartwheel.host.diagnose.found import Found, Window
@@ -73,6 +74,7 @@ _ORDINARY = frozenset(("TERM", "15/TERM", "0/SUCCESS", "INT"))
 def look(ctx: Context, window: Window) -> Found:
     """Read what systemd wrote about the units, and measure the instances."""
     at, unread = ctx.at, []
+    before, looked = _sockets(), time.monotonic()
     mine = journal_entries.read(window, ["_PID=1"], _MOST_ENTRIES, _SECONDS)
     if mine.cut is not None:
         ago = window.until - mine.cut
@@ -81,7 +83,9 @@ def look(ctx: Context, window: Window) -> Found:
     people = journal_entries.read(window, names, _MOST_PEOPLE, _PEOPLE_SECONDS)
     done = [one.at or 0.0 for one in journal.read(at.journal)]
     signs, changes = judge(at, mine.entries, people.entries, done)
-    return Found(signs=signs, uses=uses(at), changes=changes, unread=tuple(unread))
+    time.sleep(max(0.0, looked + _BETWEEN_SECONDS - time.monotonic()))
+    used = uses(at, before, _sockets())
+    return Found(signs=signs, uses=used, changes=changes, unread=tuple(unread))
 
 
 def judge(
@@ -201,10 +205,27 @@ _PROPERTIES = (
 )
 _CGROUPS = "/sys/fs/cgroup"
 _MOST_PROCESSES = 200
+# A request that nobody has read for so long waits for a worker: those of a healthy app are read
+# within milliseconds.
+_BETWEEN_SECONDS = 0.8
+_COLUMNS = 8
 
 
-def uses(at: Layout) -> Tuple[Use, ...]:
-    """What each instance uses that is not at rest."""
+@dataclass
+class Sockets:
+    """The connections on the path of a socket. `queue`: how many wait to be accepted, `queue_max`:
+    how many may; None: nobody listens. `unread` and `read`: the inodes of those that were accepted,
+    by whether something of their request is unread; `left`: those whose other side has gone."""
+
+    queue: Optional[int] = None
+    queue_max: Optional[int] = None
+    unread: Set[str] = field(default_factory=set)
+    read: Set[str] = field(default_factory=set)
+    left: Set[str] = field(default_factory=set)
+
+
+def uses(at: Layout, before: Dict[str, Sockets], now: Dict[str, Sockets]) -> Tuple[Use, ...]:
+    """What each instance uses that is not at rest, with its sockets of two looks."""
     running = sorted(systemd.units(at).active)
     units = {at.unit(one): one for one in running}
     if not units:
@@ -213,24 +234,22 @@ def uses(at: Layout) -> Tuple[Use, ...]:
     shown = children.ask(argv, timeout_seconds=_CALL_SECONDS).output
     if "=" not in shown:  # before systemd 247 there is no such option
         shown = children.ask([argv[0], argv[1], *argv[3:]], timeout_seconds=_CALL_SECONDS).output
-    queues = _queues()
     found = []
     for block in shown.split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         one = units.get(values.get("Id", ""))
         if one is not None and values.get("ActiveState") not in ("inactive", None):
-            found.append(_use(at, one, values, queues))
+            path = str(at.socket(one))
+            first, last = before.get(path, Sockets()), now.get(path, Sockets())
+            found.append(_use(one, values, first, last))
     return tuple(found)
 
 
-def _use(
-    at: Layout, one: Instance, values: Dict[str, str], queues: Dict[str, Tuple[int, int]]
-) -> Use:
+def _use(one: Instance, values: Dict[str, str], before: Sockets, now: Sockets) -> Use:
     main = int(values.get("MainPID") or 0)
     group = _Group(values.get("ControlGroup", ""))
     pids = group.pids() or ([main, *systemd.worker_pids(main)] if main else [])
     files, files_max = _files(pids)
-    queue, queue_max = queues.get(str(at.socket(one)), (None, None))
     began = values.get("ActiveEnterTimestamp", "").lstrip("@")
     return Use(
         process=named(one),
@@ -247,9 +266,12 @@ def _use(
         files=files,
         files_max=files_max,
         workers=len(systemd.worker_pids(main)) if main else 0,
-        queue=queue,
-        queue_max=queue_max,
+        queue=None if now.queue is None else min(now.queue, before.queue or 0),
+        queue_max=now.queue_max,
         throttled=group.throttled(),
+        waiting=len(now.unread & before.unread),
+        answering=len(now.read),
+        left=len(now.left),
     )
 
 
@@ -309,16 +331,22 @@ def _threads(pids: Sequence[int]) -> Optional[int]:
     return sum(int(one.group(1)) for one in found if one) or None
 
 
-def _queues() -> Dict[str, Tuple[int, int]]:
-    """Of each listening unix socket: how many connections wait, and how many may."""
-    return queues_of(children.ask(["ss", "-xlH"], timeout_seconds=_CALL_SECONDS).output)
+def _sockets() -> Dict[str, Sockets]:
+    return sockets_of(children.ask(["ss", "-xaH"], timeout_seconds=_CALL_SECONDS).output)
 
 
-def queues_of(shown: str) -> Dict[str, Tuple[int, int]]:
-    """What `ss` shows, by the socket's path."""
-    rows = (line.split() for line in shown.splitlines())
-    return {
-        row[4]: (int(row[2]), int(row[3]))
-        for row in rows
-        if len(row) > 4 and row[2].isdigit() and row[3].isdigit()
-    }
+def sockets_of(shown: str) -> Dict[str, Sockets]:
+    """What `ss -xa` shows of unix sockets, by their path: Netid State Recv-Q Send-Q Path Inode Peer
+    and the peer's inode, 0 if that has gone."""
+    found: Dict[str, Sockets] = {}
+    for row in (line.split() for line in shown.splitlines()):
+        if len(row) < _COLUMNS or row[4] == "*" or not (row[2].isdigit() and row[3].isdigit()):
+            continue
+        one = found.setdefault(row[4], Sockets())
+        if row[1] == "LISTEN":
+            one.queue, one.queue_max = int(row[2]), int(row[3])
+        elif row[1] == "ESTAB":
+            (one.unread if int(row[2]) else one.read).add(row[5])
+            if row[7] == "0":
+                one.left.add(row[5])
+    return found

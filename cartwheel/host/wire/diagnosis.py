@@ -33,6 +33,8 @@ class Use:
 
     `files` are those of its process that has most of them open, `files_max` that one's limit.
     `queue`: connections that wait to be accepted on its socket, `queue_max`: how many may.
+    `waiting`: connections that were accepted, but whose request nobody has read for a while;
+    `answering`: those whose request was read; `left`: of both, those whose other side has gone.
     `out_of_memory`: how often the kernel has ended one of its processes since it started, for this
     unit's own limit. `throttled`: the part of its time in which its CPUQuota= held it back.
     """
@@ -54,6 +56,9 @@ class Use:
     queue: Optional[int] = None
     queue_max: Optional[int] = None
     throttled: Optional[float] = None
+    waiting: int = 0
+    answering: int = 0
+    left: int = 0
 
 
 @dataclass(frozen=True)

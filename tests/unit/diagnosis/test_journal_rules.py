@@ -77,7 +77,10 @@ def test_a_healthy_busy_host_has_no_cause() -> None:
         sign("kernel-fault", "firefox", 1),
         sign("blocked", "web", 2),
     )
-    uses = (use(queue=30, tasks=300, files=9000, memory=GB, memory_max=2 * GB), use(label="2"))
+    uses = (
+        use(queue=30, waiting=2, answering=9, tasks=300, files=9000, memory=GB, memory_max=2 * GB),
+        use(label="2"),
+    )
     assert causes(*everyday, uses=uses) == []
 
 
@@ -190,6 +193,7 @@ def test_a_cause_and_its_sentence(signs: list[Sign], slug: str, words: str) -> N
     [
         ({"uses": (use(queue=400),)}, "workers-busy"),
         ({"uses": (use(queue=1500, workers=400),)}, "workers-busy"),
+        ({"uses": (use(waiting=4),)}, "workers-busy"),
         ({"uses": (use(files=60_000),)}, "files-limit"),
         ({"uses": (use(tasks=3900),)}, "tasks-limit"),
         ({"uses": (use(memory=GB, memory_max=GB),)}, "out-of-memory"),
@@ -199,6 +203,14 @@ def test_a_cause_and_its_sentence(signs: list[Sign], slug: str, words: str) -> N
 )
 def test_what_an_instance_uses(differs: dict[str, Any], slug: str) -> None:
     assert [one.slug for one in causes(**differs)] == [slug]
+
+
+def test_a_request_of_ours_that_nobody_reads() -> None:
+    """The app does not answer us, and our connection is among those that wait."""
+    silent = status(serving={"problem": "/ did not answer within 2 s", "healthy": False})
+    found = causes(uses=(use(waiting=1, answering=5, left=4),), status=silent)
+    assert [one.slug for one in found] == ["workers-busy", "app-ill"]
+    assert [one.slug for one in causes(uses=(use(answering=1),), status=silent)] == ["app-ill"]
 
 
 def test_unknown_figures_are_no_cause() -> None:

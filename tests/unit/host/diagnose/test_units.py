@@ -111,14 +111,23 @@ def test_a_start_after_a_crash_is_systemds_own() -> None:
     assert (signs, changes) == ((), ())
 
 
-def test_queues_of_sockets() -> None:
-    shown = """\
+def test_connections_of_sockets() -> None:
+    path = "/run/cartwheel/shop/1.0.1.845f567a/1/http.sock"
+    shown = f"""\
 u_str LISTEN 0      4096                       /run/systemd/journal/stdout 29749192 * 0
-u_str LISTEN 17     2048   /run/cartwheel/shop/1.0.0.bb13a6fd/2/http.sock 29860225 * 0
-u_seq LISTEN 0      4096                             /run/udev/control 12 * 0
+u_str ESTAB  270    0      {path} 30497102 * 30497821
+u_str ESTAB  0      0      {path} 30497094 * 30497093
+u_str ESTAB  270    0      {path} 30497103 * 0
+u_str LISTEN 17     2048   {path} 30464920 * 0
+u_str ESTAB  0      0      {path} 30497810 * 0
+u_str ESTAB  0      0                                                     * 30497102 * 30497821
+u_dgr UNCONN 0      0                           /run/user/0/systemd/notify 29838434 * 0
 """
-    found = units.queues_of(shown)
-    assert found["/run/cartwheel/shop/1.0.0.bb13a6fd/2/http.sock"] == (17, 2048)
+    found = units.sockets_of(shown)[path]
+    assert (found.queue, found.queue_max) == (17, 2048)
+    assert found.unread == {"30497102", "30497103"}
+    assert found.read == {"30497094", "30497810"}
+    assert found.left == {"30497103", "30497810"}
 
 
 @pytest.mark.parametrize(
