@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cartwheel.diagnosis import telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, Case, Cause
 
+if TYPE_CHECKING:
+    from cartwheel.host.wire.diagnosis import Sign
+
 BOOT_FAILED = "boot-failed"
+# Exit codes from this one on are systemd's own (systemd.exec(5)): what it could not do before the
+# program began.
+_FIRST_STEP = 200
+_STEPS = {
+    "CHDIR": "the folder in which it runs is missing",
+    "EXEC": "its program is missing, or may not be run",
+    "NAMESPACE": "its sandbox cannot be set up: a folder that it needs is missing",
+    "USER": "its user does not exist",
+    "GROUP": "its group does not exist",
+    "RUNTIME_DIRECTORY": "its folder in /run cannot be made",
+    "STDOUT": "its output cannot be opened",
+}
+_SIGNALS = frozenset(("KILL", "SEGV", "ABRT", "BUS", "ILL", "FPE", "HUP", "QUIT", "SYS", "XCPU"))
 _ILL = frozenset(
     {"app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts", "web-errors-upstream"}
 )
@@ -22,10 +39,11 @@ def causes(case: Case) -> Iterator[Cause]:
 
 def _boots(case: Case) -> Iterator[Cause]:
     for sign in case.signs("worker-boot"):
-        why = telling.short(sign.lines[0]) if sign.lines else ""
+        place = next((f" {one}" for one in sign.lines[1:] if one.startswith("at ")), "")
+        why = f": {telling.short(sign.lines[0])}{place}" if sign.lines else ""
         yield Cause(
             BOOT_FAILED,
-            f"{sign.about} cannot start: {why}" if why else f"{sign.about} cannot start",
+            f"{sign.about} cannot start{why}",
             f"fix that and deploy, or `fab rollback -H {case.host}`",
             STOPS,
             telling.lines([sign]),
@@ -36,16 +54,18 @@ def _boots(case: Case) -> Iterator[Cause]:
 
 
 def _units(case: Case) -> Iterator[Cause]:
-    for sign in case.signs("unit-failed"):
-        process, _, how = sign.about.partition(" ")
+    failed = case.signs("unit-failed")
+    for process in dict.fromkeys(one.about.partition(" ")[0] for one in failed):
+        own = sorted((one for one in failed if one.about.split()[0] == process), key=_vague)
+        how = own[0].about.partition(" ")[2]
         yield Cause(
             BOOT_FAILED,
             f"systemd cannot start {process}: {how or 'see the line'}",
             f"`fab doctor -H {case.host}`; a deploy writes the unit and its files again",
             STOPS,
-            telling.lines([sign]),
-            sign.first,
-            sign.last,
+            telling.lines(own),
+            telling.first(own),
+            telling.last(own),
             _ILL,
         )
     for sign in case.signs("unit-timeout"):
@@ -73,17 +93,31 @@ def _deaths(case: Case) -> Iterator[Cause]:
     if not signs:
         return
     restarts = case.signs("unit-restart")
+    known = {one.about.partition(" ")[0] for one in case.signs("unit-failed")}
     for sign in signs[:2]:
         process, _, how = sign.about.partition(" ")
-        killed = "/KILL" in how
+        code, _, name = how.partition("/")
+        step = name if code.isdigit() and int(code) >= _FIRST_STEP else ""
+        if step and process in known:
+            continue
+        ended = f"killed, SIG{name}" if name in _SIGNALS else f"status {how if step else code}"
         yield Cause(
-            "restarts",
-            f"{process} ended by itself {telling.times(sign.count)}"
-            f" ({'killed' if killed else 'status'} {how})",
-            f"`fab logs -H {case.host} --errors`: what it said before",
-            GUESSED,
+            BOOT_FAILED if step else "restarts",
+            f"systemd cannot start {process}: {_STEPS.get(step, step)} ({how})"
+            if step
+            else f"{process} ended by itself {telling.times(sign.count)} ({ended})",
+            f"`fab doctor -H {case.host}`; a deploy writes the unit and its files again"
+            if step
+            else f"`fab logs -H {case.host} --errors`: what it said before",
+            STOPS if step else GUESSED,
             telling.lines([sign, *restarts]),
             sign.first,
             sign.last,
-            _ILL - {"restarts"},
+            _ILL if step else _ILL - {"restarts"},
         )
+
+
+def _vague(sign: Sign) -> int:
+    """Which of systemd's messages about one failure say less."""
+    how = sign.about.partition(" ")[2]
+    return 2 if how.isalpha() or not how else 1 if how.startswith("run '") else 0

@@ -50,8 +50,11 @@ _BOOT = re.compile(
     r"|ASGI lifespan startup failed|Reason: App failed to load|Failed to find attribute '"
     r"|Error loading ASGI app"
 )
+_PREFIX = re.compile(r"^\[[\d :+-]+\] \[\d+\] \[[A-Z]+\] ")
+_REASON_SECONDS = 5.0
 _LOADS = frozenset(("import_app", "load_wsgiapp", "load_wsgi"))
 _BLOCKED = re.compile(r"Executing <(?:Task|Handle)\b.{0,2000} took (\d+\.\d+) seconds", re.DOTALL)
+_STEP = re.compile(r"Failed at step (\w+ spawning \S+: .+)")
 _SUPPRESSED = re.compile(r"Suppressed (\d+) messages from (\S+)")
 # A worker that was asked to end has these.
 _ASKED = frozenset(("TERM", "INT", "QUIT", "HUP", "15", "2", "3", "1"))
@@ -151,6 +154,7 @@ class AppLog:
         self._exited: Set[str] = set()
         self._stopping: Set[str] = set()
         self._last: Dict[str, Said] = {}
+        self._reasons: Dict[str, List[str]] = {}
         self._rates: Dict[str, _Rate] = {}
 
     def take(self, entry: Entry, *, is_counted: bool = True) -> None:
@@ -214,6 +218,10 @@ class AppLog:
     def _judge(self, process: str, pid: str, said: Said) -> None:
         """What one message means."""
         if self._of_gunicorn(process, pid, said):
+            return
+        how = _STEP.search(said.text)
+        if how:  # written by the process that was to become the app, in systemd's words
+            self.tally.add("unit-failed", f"{process} {how.group(1)}", said.at, [said.text])
             return
         lines = self._lines(said)
         stuck = any(frame.name == "handle_abort" for one in said.raised for frame in one.frames)
@@ -292,9 +300,15 @@ class AppLog:
 
     def _boot(self, process: str, pid: str, said: Said) -> None:
         """The app could not start: why, if a traceback says it."""
-        reason = said if said.raised else self._last.get(pid)
-        lines = self._lines(reason) if reason is not None else [said.text]
-        self.tally.add("worker-boot", process, said.at, lines)
+        last = self._last.get(pid)
+        if said.raised:
+            reason = self._lines(said)
+        elif last is not None and said.at - last.at < _REASON_SECONDS:
+            reason = self._lines(last)
+        else:
+            reason = self._reasons.get(process, [_PREFIX.sub("", said.text)])
+        self._reasons[process] = reason
+        self.tally.add("worker-boot", process, said.at, reason)
 
     def _stuck_in(self, said: Said) -> str:
         """The app's place in which a worker was when it was ended."""

@@ -65,4 +65,5 @@ def innermost(raised: Sequence[Raised]) -> Optional[Frame]:
 def place(frame: Frame) -> str:
     """As it is shown."""
     file = _SHOWN.sub("", frame.file)
-    return f"{file}:{frame.line} in {frame.name}"[:_PLACE_CHARACTERS]
+    name = f" in {frame.name}" if frame.name else ""  # a SyntaxError's last line has none
+    return f"{file}:{frame.line}{name}"[:_PLACE_CHARACTERS]

@@ -151,7 +151,7 @@ class Speaker:
             return False
         frame = _FRAME.match(line.strip())
         if frame:
-            name = (frame.group("name") or "?").strip()
+            name = (frame.group("name") or "").strip()
             block.frames.append(Frame(frame.group("file"), frame.group("line"), name))
             del block.frames[:-_MOST_FRAMES]
         elif line[:1].strip():

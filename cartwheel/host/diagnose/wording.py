@@ -14,7 +14,8 @@ NOTABLE = re.compile(
     r"|was sent SIG|terminated due to signal|exited with code|Handling signal|Shutting down: Master"
     r"|refused|[Tt]imed out|not known|name resolution|Too many|No space|quota|Read-only|denied"
     r"|not permitted|MemoryError|allocate memory|new thread|temporarily unavailable|gone away"
-    r"|Failed to find attribute|failed to boot|failed to load|startup failed|is locked|[Dd]eadlock"
+    r"|Failed to find attribute|failed to (?:boot|load)|startup failed|Failed at step"
+    r"|is locked|[Dd]eadlock"
     r"|closed the connection|HTTP_HOST|CSRF|CancelledError"
     r"|connection slots|clients already|broker lost|took \d|does not exist"
 )

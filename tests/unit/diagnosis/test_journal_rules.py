@@ -128,6 +128,17 @@ def test_a_healthy_busy_host_has_no_cause() -> None:
             "boot-failed",
             "systemd cannot start web: EXEC spawning /srv/a",
         ),
+        ([sign("unit-died", "web 203/EXEC")], "boot-failed", "program is missing, or may not"),
+        (
+            [
+                sign("unit-failed", "web resources", 9),
+                sign("unit-failed", "web load environment files: No such file"),
+                sign("unit-died", "web 203/EXEC"),
+            ],
+            "boot-failed",
+            "systemd cannot start web: load environment files: No such file",
+        ),
+        ([sign("unit-died", "web 9/KILL", 1)], "restarts", "once (killed, SIGKILL)"),
         ([sign("unit-timeout", "web start")], "boot-failed", "web did not start in time"),
         ([sign("unit-timeout", "web stop")], "stop-timeout", "web did not stop in time"),
         ([sign("unit-died", "web 1/FAILURE")], "restarts", "ended by itself 5 times"),

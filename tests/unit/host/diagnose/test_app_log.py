@@ -250,6 +250,25 @@ def test_an_exception_in_json(at: Layout) -> None:
     assert read(at, [line]) == {"exception": [("KeyError at shop/web.py:7 in pay", 1)]}
 
 
+def test_why_the_app_cannot_start(at: Layout) -> None:
+    """gunicorn's last words about it do not say why."""
+    log = AppLog(at)
+    for number, line in enumerate([*recorded("gunicorn-27-module"), "Reason: App failed to load."]):
+        pid = "1" if "HaltServer" in line or "Reason" in line else "2"
+        log.take(Entry(1000.0 + number / 1000, line.replace("/srv/", f"{at.base}/"), pid, UNIT))
+    log.end()
+    (sign,) = [one for one in log.tally.signs() if one.kind == "worker-boot"]
+    assert sign.lines[:2] == (
+        "ModuleNotFoundError: No module named 'missing_module'",
+        "at shop/broken.py:1 in <module>",
+    )
+
+
+def test_systemds_words_of_the_process_that_was_to_become_the_app(at: Layout) -> None:
+    line = f"{UNIT}: Failed at step EXEC spawning /srv/a/gunicorn: Permission denied"
+    assert list(read(at, [line])) == ["unit-failed"]
+
+
 def test_a_worker_that_is_killed_because_it_does_not_stop(at: Layout) -> None:
     lines = [
         "[2026-11-30 16:57:10 +0000] [7] [INFO] Handling signal: term",
