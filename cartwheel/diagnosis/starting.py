@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cartwheel.diagnosis import telling
-from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, Case, Cause
+from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, Case, Cause
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Sign
@@ -43,9 +43,9 @@ def _boots(case: Case) -> Iterator[Cause]:
         why = f": {telling.short(sign.lines[0])}{place}" if sign.lines else ""
         yield Cause(
             BOOT_FAILED,
-            f"{sign.about} cannot start{why}",
+            f"{_named(sign.about)} cannot start{why}",
             f"fix that and deploy, or `fab rollback -H {case.host}`",
-            STOPS,
+            _weight(case, sign.about, STOPS),
             telling.lines([sign]),
             sign.first,
             sign.last,
@@ -60,9 +60,9 @@ def _units(case: Case) -> Iterator[Cause]:
         how = own[0].about.partition(" ")[2]
         yield Cause(
             BOOT_FAILED,
-            f"systemd cannot start {process}: {how or 'see the line'}",
+            f"systemd cannot start {_named(process)}: {how or 'see the line'}",
             f"`fab doctor -H {case.host}`; a deploy writes the unit and its files again",
-            STOPS,
+            _weight(case, process, STOPS),
             telling.lines(own),
             telling.first(own),
             telling.last(own),
@@ -73,13 +73,13 @@ def _units(case: Case) -> Iterator[Cause]:
         is_start = how.lower() in ("start", "watchdog")
         yield Cause(
             BOOT_FAILED if is_start else "stop-timeout",
-            f"{process} did not {how.lower()} in time {telling.times(sign.count)}"
+            f"{_named(process)} did not {how.lower()} in time {telling.times(sign.count)}"
             if how.lower() in ("start", "stop", "reload")
-            else f"{process}: {how} {telling.times(sign.count)}",
+            else f"{_named(process)}: {how} {telling.times(sign.count)}",
             "raise its time limit, or find out what it waits for"
             if is_start
             else "its requests took longer than deploy.drain_seconds: they were cut off",
-            NAMED if is_start else GUESSED - 10,
+            _weight(case, process, NAMED if is_start else SOON),
             telling.lines([sign]),
             sign.first,
             sign.last,
@@ -103,13 +103,13 @@ def _deaths(case: Case) -> Iterator[Cause]:
         ended = f"killed, SIG{name}" if name in _SIGNALS else f"status {how if step else code}"
         yield Cause(
             BOOT_FAILED if step else "restarts",
-            f"systemd cannot start {process}: {_STEPS.get(step, step)} ({how})"
+            f"systemd cannot start {_named(process)}: {_STEPS.get(step, step)} ({how})"
             if step
-            else f"{process} ended by itself {telling.times(sign.count)} ({ended})",
+            else f"{_named(process)} ended by itself {telling.times(sign.count)} ({ended})",
             f"`fab doctor -H {case.host}`; a deploy writes the unit and its files again"
             if step
             else f"`fab logs -H {case.host} --errors`: what it said before",
-            STOPS if step else GUESSED,
+            _weight(case, process, STOPS if step else GUESSED),
             telling.lines([sign, *restarts]),
             sign.first,
             sign.last,
@@ -121,3 +121,15 @@ def _vague(sign: Sign) -> int:
     """Which of systemd's messages about one failure say less."""
     how = sign.about.partition(" ")[2]
     return 2 if how.isalpha() or not how else 1 if how.startswith("run '") else 0
+
+
+def _named(label: str) -> str:
+    """`web of release 1.0.bb13a6fd`, if that is not the live one."""
+    process, _, release = label.partition("@")
+    return f"{process} of release {release}" if release else process
+
+
+def _weight(case: Case, label: str, weight: int) -> int:
+    """A release that is not live makes nobody ill, if the live one is well."""
+    serving = case.found.status.serving
+    return SOON if "@" in label and serving is not None and serving.healthy else weight

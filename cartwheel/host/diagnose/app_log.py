@@ -141,6 +141,20 @@ def _read_outputs(at: Layout, window: Window, log: "AppLog") -> None:
         log.print(f"timer {timer}", when, text.decode("utf-8", "replace"))
 
 
+def live_release(at: Layout) -> str:
+    """The release that should be live; "" if there is none."""
+    return releases.pointed(at.current) or ""
+
+
+def label(at: Layout, unit: str, live: str) -> str:
+    """An instance's process, with its release if that is not the live one: `web@1.0.bb13a6fd`. What
+    a release could not do whose deploy failed is no fault of the one that is live."""
+    one = at.instance_of(unit)
+    if one is None:
+        return ""
+    return one.process if not live or one.release == live else f"{one.process}@{one.release}"
+
+
 class AppLog:
     """Counts what the entries of the app's units say. `tally`: the result."""
 
@@ -150,6 +164,8 @@ class AppLog:
         self._places = Places(at)
         self._speakers: Dict[str, Speaker] = {}
         self._processes: Dict[str, str] = {}
+        self._labels: Dict[str, str] = {}
+        self._live = live_release(at)
         self._silent: Set[str] = set()
         self._exited: Set[str] = set()
         self._stopping: Set[str] = set()
@@ -164,6 +180,8 @@ class AppLog:
         process = self._process(entry.unit)
         if not process:
             return
+        if entry.pid not in self._labels:
+            self._labels[entry.pid] = label(self._at, entry.unit, self._live)
         for line in entry.text.split("\n"):
             if is_counted:
                 self._count(process, entry.at, line)
@@ -221,7 +239,8 @@ class AppLog:
             return
         how = _STEP.search(said.text)
         if how:  # written by the process that was to become the app, in systemd's words
-            self.tally.add("unit-failed", f"{process} {how.group(1)}", said.at, [said.text])
+            named = self._labels.get(pid, process)
+            self.tally.add("unit-failed", f"{named} {how.group(1)}", said.at, [said.text])
             return
         lines = self._lines(said)
         stuck = any(frame.name == "handle_abort" for one in said.raised for frame in one.frames)
@@ -308,7 +327,7 @@ class AppLog:
         else:
             reason = self._reasons.get(process, [_PREFIX.sub("", said.text)])
         self._reasons[process] = reason
-        self.tally.add("worker-boot", process, said.at, reason)
+        self.tally.add("worker-boot", self._labels.get(pid, process), said.at, reason)
 
     def _stuck_in(self, said: Said) -> str:
         """The app's place in which a worker was when it was ended."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.diagnose import journal_entries
+from cartwheel.host.diagnose.app_log import label, live_release
 from cartwheel.host.diagnose.found import Found, Window
 from cartwheel.host.diagnose.journal_entries import Entry
 from cartwheel.host.diagnose.tally import Tally
@@ -93,7 +94,7 @@ def judge(
 ) -> Tuple[Tuple[Sign, ...], Tuple[Change, ...]]:
     """What systemd's entries mean. `people`: who did what; `done`: when Cartwheel itself did
     something."""
-    tally, changes = Tally(), []
+    tally, changes, live = Tally(), [], live_release(at)
     busy = _Sessions(at, mine, done)
     for entry in mine:
         instance = at.instance_of(entry.unit)
@@ -103,7 +104,8 @@ def judge(
         process = instance.process if instance else f"timer {job[0]}" if job else ""
         known = kind_of(entry.text)
         if known:
-            tally.add(known[0], f"{process} {known[1]}".strip(), entry.at, [entry.text])
+            named = label(at, entry.unit, live) or process
+            tally.add(known[0], f"{named} {known[1]}".strip(), entry.at, [entry.text])
             continue
         change = _by_hand(entry, process, people) if instance else None
         if change and not busy.at(entry.at):

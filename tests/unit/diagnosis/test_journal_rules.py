@@ -232,6 +232,13 @@ def test_unknown_figures_are_no_cause() -> None:
     assert causes(uses=(unknown,), machine=None) == []
 
 
+def test_a_release_whose_deploy_failed_makes_nobody_ill() -> None:
+    failed = sign("worker-boot", "web@1.1.0.0a1b2c3d", 4, "KeyError: 'X'")
+    found = causes(failed, sign("exception", "KeyError at a.py:4 in f"))
+    assert [one.slug for one in found] == ["exceptions", "boot-failed"]
+    assert found[1].title == "web of release 1.1.0.0a1b2c3d cannot start: KeyError: 'X'"
+
+
 def test_what_follows_comes_behind() -> None:
     found = ranked(
         case(

@@ -264,6 +264,70 @@ def test_why_the_app_cannot_start(at: Layout) -> None:
     )
 
 
+def test_a_release_that_is_not_live_is_named(at: Layout) -> None:
+    assert read(at, recorded("gunicorn-27-preload")) == {"worker-boot": [("web", 1)]}
+    at.current.symlink_to(at.release("2.0.0.0a1b2c3d"))
+    found = read(at, recorded("gunicorn-27-preload"))
+    assert found == {"worker-boot": [(f"web@{RELEASE}", 1)]}
+
+
+# Of bug reports: libpq before 14, mysqlclient, redis-py, which are not in `recorded`.
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        (
+            "psycopg2.OperationalError: could not connect to server: Connection refused\n"
+            '\tIs the server running on host "localhost" (127.0.0.1) and accepting\n'
+            "\tTCP/IP connections on port 5432?",
+            "PostgreSQL localhost:5432: refuses connections",
+        ),
+        (
+            "MySQLdb._exceptions.OperationalError: (2006, 'MySQL server has gone away')",
+            "MySQL (address not in the log): breaks connections off",
+        ),
+        (
+            "pymysql.err.OperationalError: (1040, 'Too many connections')",
+            "MySQL (address not in the log): has too many connections",
+        ),
+        (
+            "MySQLdb.OperationalError: (1205, 'Lock wait timeout exceeded; try restarting"
+            " transaction')",
+            "MySQL (address not in the log): lets statements wait for locks too long",
+        ),
+        (
+            "MySQLdb.OperationalError: (1045, \"Access denied for user 'shop'@'10.0.0.7' (using"
+            ' password: YES)")',
+            "MySQL (address not in the log): rejects the login",
+        ),
+        (
+            "redis.exceptions.ResponseError: MISCONF Redis is configured to save RDB snapshots, but"
+            " is currently not able to persist on disk.",
+            "Redis (address not in the log): has no room",
+        ),
+        (
+            "redis.exceptions.OutOfMemoryError: OOM command not allowed when used memory >"
+            " 'maxmemory'.",
+            "Redis (address not in the log): has no room",
+        ),
+        (
+            "redis.exceptions.ReadOnlyError: READONLY You can't write against a read only replica.",
+            "Redis (address not in the log): is read-only",
+        ),
+        (
+            "redis.exceptions.AuthenticationError: NOAUTH Authentication required.",
+            "Redis (address not in the log): rejects the login",
+        ),
+    ],
+)
+def test_other_wordings(text: str, about: str) -> None:
+    speaker = Speaker()
+    lines = ["Traceback (most recent call last):", '  File "/srv/x.py", line 1, in f']
+    every = [one for line in [*lines, *text.split("\n")] for one in speaker.take(1.0, line)]
+    every += speaker.end()
+    found = services_named.complaint(every[0])
+    assert found is not None and found.about == about
+
+
 def test_systemds_words_of_the_process_that_was_to_become_the_app(at: Layout) -> None:
     line = f"{UNIT}: Failed at step EXEC spawning /srv/a/gunicorn: Permission denied"
     assert list(read(at, [line])) == ["unit-failed"]
