@@ -83,6 +83,7 @@ def _of(case: Case, sign: Sign) -> Cause | None:
     if not enough or _is_tried(case, service):
         return None
     named = service.replace(" (address not in the log)", "")
+    named = "a service" if named == "service" else named
     title = f"{named}: {problem}" if problem.startswith("its ") else f"{named} {problem}"
     return Cause(
         slug,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Iterator, List, Optional, Tuple
 
 _BEGINS = "Traceback (most recent call last):"
@@ -51,12 +51,13 @@ class Raised:
 @dataclass(frozen=True)
 class Said:
     """A message. `level`: as the log names it, "" if it does not. `raised`: the exceptions of its
-    traceback, the first cause first; what was handled when another came is left out."""
+    traceback, the first cause first. `handled`: those that the app was handling when these came."""
 
     at: float
     text: str
     level: str = ""
     raised: Tuple[Raised, ...] = ()
+    handled: Tuple[Raised, ...] = ()
 
     @property
     def whole(self) -> str:
@@ -71,6 +72,7 @@ class Speaker:
         self._at = 0.0
         self._head: Optional[Tuple[float, str]] = None
         self._chain: List[Raised] = []
+        self._handled: List[Raised] = []
         self._block: Optional[Raised] = None
         self._ended = False  # an exception is complete, a further one may follow from it
         self._linked = False  # and one will
@@ -132,7 +134,8 @@ class Speaker:
         if said in (_DURING, _DIRECT):
             self._linked = True
             if said == _DURING:
-                self._chain.clear()
+                self._handled = [*self._handled, *self._chain][:_MOST_BLOCKS]
+                self._chain = []
             return True
         if not said:
             return True
@@ -164,11 +167,13 @@ class Speaker:
     def _flush(self, *, keeps_head: bool = False) -> Iterator[Said]:
         head, chain = self._head, [one for one in self._chain if one.text]
         if chain:
-            yield said(self._at, head[1] if head else "", tuple(_root_first(chain)))
+            handled = tuple(one for one in self._handled if one.text)
+            text = head[1] if head else ""
+            yield replace(said(self._at, text, tuple(_root_first(chain))), handled=handled)
         elif head and not keeps_head:
             yield said(*head)
         self._head = head if keeps_head and not chain else None
-        self._chain, self._block = [], None
+        self._chain, self._handled, self._block = [], [], None
         self._ended = self._linked = self._in_group = False
 
 

@@ -209,7 +209,15 @@ _RELEVANT = re.compile(
 
 
 def complaint(said: Said) -> Optional[Complaint]:
-    """The service that the message complains about; None if it is about none."""
+    """The service that the message complains about; None if it is about none. What the app was
+    handling counts if the rest says nothing: it may have raised an exception of its own then."""
+    found = _complaint(said)
+    if found is None and said.handled:
+        found = _complaint(Said(said.at, "", "", said.handled))
+    return found
+
+
+def _complaint(said: Said) -> Optional[Complaint]:
     text = said.whole
     if not _RELEVANT.search(text):
         return None

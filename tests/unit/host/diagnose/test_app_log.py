@@ -348,6 +348,24 @@ def test_lines_of_other_units_do_not_count(at: Layout) -> None:
     assert read(at, ["ERROR x"], unit="nginx.service") == {}
 
 
+def test_an_exception_of_the_app_while_it_handles_one_of_a_service(at: Layout) -> None:
+    lines = [
+        "ERROR shop: Exception on /pay [GET]",
+        "Traceback (most recent call last):",
+        f'  File "{SITE}/shop/pay.py", line 7, in pay',
+        "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
+        "",
+        "During handling of the above exception, another exception occurred:",
+        "",
+        "Traceback (most recent call last):",
+        f'  File "{SITE}/shop/pay.py", line 9, in pay',
+        "shop.errors.PaymentError: try again",
+    ]
+    assert read(at, lines) == {"service": [("Redis cache:6379: refuses connections", 1)]}
+    own = [*lines[:3], "KeyError: 'total'", *lines[4:]]
+    assert read(at, own) == {"exception": [("shop.errors.PaymentError at shop/pay.py:9 in pay", 1)]}
+
+
 def test_tracebacks_of_two_processes_at_once(at: Layout) -> None:
     lines = recorded("gunicorn-27-sync")
     begin = next(
