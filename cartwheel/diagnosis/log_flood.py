@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from cartwheel.diagnosis import telling
 from cartwheel.diagnosis.cause import GUESSED, SYMPTOM, Case, Cause
 
-# journald keeps 10000 lines of a unit in 30 s (RateLimitBurst= in journald.conf(5)), and throws the
-# rest away.
+# journald keeps 10000 lines of a unit in 30 s (RateLimitBurst= in journald.conf(5)), up to
+# six times as many where the disk has much room, and throws the rest away.
 _MOST_A_MINUTE = 20000
 # A line for each of 100 requests a second is 6000 a minute: more of one text is no access log.
 _SAME_A_MINUTE = 6000
