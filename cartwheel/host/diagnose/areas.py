@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Dict
 
 from cartwheel.host.diagnose import (
+    app_log,
     changed,
     history,
+    kernel,
     lookups,
     machine,
     services,
     storage,
+    units,
     visits,
     web_errors,
 )
-from cartwheel.host.diagnose import app_log, history, kernel, units
 from cartwheel.host.diagnose.found import Area
 
 AREAS: Dict[str, Area] = {
