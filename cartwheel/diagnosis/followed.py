@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-APP = frozenset(
-    {
-        *("app-ill", "front-door-ill", "process-ill", "boot-failed", "exceptions", "answers-5xx"),
-        *("slow", "worker-timeout", "workers-busy", "worker-died", "restarts", "log-flood"),
-        *("errors-logged", "web-errors-timeout", "web-errors-upstream", "web-errors-queue"),
-    }
+UPSTREAM = frozenset(
+    f"web-errors-{kind}"
+    for kind in (
+        *("no-socket", "refused", "no-upstream", "cut", "timeout", "queue", "connections", "crash"),
+    )
 )
-"""What an app shows that lacks something it needs."""
+"""What a web server says of an app that does not answer it."""
 SLOW = frozenset(
     {
         *("slow", "worker-timeout", "workers-busy", "answers-5xx", "front-door-ill"),
-        *("web-errors-timeout", "web-errors-queue"),
+        *("web-errors-timeout", "web-errors-queue", "web-errors-connections", "client-gave-up"),
     }
 )
 """What a host shows that is too slow."""
+APP = (
+    SLOW
+    | UPSTREAM
+    | frozenset(
+        {
+            *("app-ill", "process-ill", "boot-failed", "exceptions", "worker-died", "restarts"),
+            *("log-flood", "errors-logged"),
+        }
+    )
+)
+"""What an app shows that lacks something it needs."""

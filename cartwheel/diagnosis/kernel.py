@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, SYMPTOM, Case, Cause
 
-_ALL = frozenset(
-    {"answers-5xx", "app-ill", "front-door-ill", "slow", "workers-busy", "worker-timeout"}
-    | {"exceptions", "errors-logged", "process-ill", "restarts", "read-only", "service-slow"}
-    | {"web-errors-upstream", "disk-full", "boot-failed"}
-)
+_ALL = followed.APP | {"read-only", "service-slow", "disk-full"}
 # The kernel answers a short burst with SYN cookies; nobody notices.
 _NETWORK = 3
 

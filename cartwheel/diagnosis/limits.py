@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import NAMED, SOON, Case, Cause
 
-_EXPLAINS = frozenset(
-    {"exceptions", "errors-logged", "answers-5xx", "app-ill", "front-door-ill", "workers-busy"}
-    | {"web-errors-upstream", "boot-failed", "restarts"}
-)
 # A busy instance keeps few of its limits: what holds more than this has a leak or too low a limit.
 _NEAR = 0.85
 # A file system with less than this left is full for most programs: it is somebody else's cause.
@@ -51,7 +47,7 @@ def _files(case: Case) -> Iterator[Cause]:
             (*telling.lines(refused), *limits),
             telling.first(refused),
             telling.last(refused),
-            _EXPLAINS,
+            followed.APP,
         )
     elif near:
         yield Cause("files-limit", near[0], todo, SOON)
@@ -76,7 +72,7 @@ def _tasks(case: Case) -> Iterator[Cause]:
             (*telling.lines(refused), *near),
             telling.first(refused),
             telling.last(refused),
-            _EXPLAINS,
+            followed.APP,
         )
     elif near:
         yield Cause("tasks-limit", near[0], todo, SOON)
@@ -103,5 +99,5 @@ def _room(case: Case) -> Iterator[Cause]:
         telling.lines(refused),
         telling.first(refused),
         telling.last(refused),
-        _EXPLAINS,
+        followed.APP,
     )

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, Case, Cause
 
 OUT_OF_MEMORY = "out-of-memory"
 
-_EXPLAINS = frozenset(
-    {"worker-died", "restarts", "exceptions", "answers-5xx", "app-ill", "front-door-ill"}
-    | {"process-ill", "web-errors-upstream", "boot-failed", "slow"}
-)
 # With less left than this the kernel soon reclaims the pages of running programs, and then kills
 # one (Documentation/admin-guide/sysctl/vm.rst: min_free_kbytes is about 1 % of a small host).
 _FULL_PART = 0.97
@@ -51,7 +47,7 @@ def causes(case: Case) -> Iterator[Cause]:
             (*telling.lines(every), *limits, *_machine(case)),
             telling.first(every) if every else None,
             telling.last(every) if every else None,
-            _EXPLAINS,
+            followed.APP,
         )
         return
     if guesses:
@@ -66,7 +62,7 @@ def causes(case: Case) -> Iterator[Cause]:
             (*telling.lines([*guesses, *python]), *_machine(case)),
             telling.first(guesses),
             telling.last(guesses),
-            _EXPLAINS,
+            followed.APP,
         )
     elif python:
         yield Cause(
@@ -77,7 +73,7 @@ def causes(case: Case) -> Iterator[Cause]:
             (*telling.lines(python), *_machine(case)),
             telling.first(python),
             telling.last(python),
-            _EXPLAINS,
+            followed.APP,
         )
     else:
         yield from _near(case)

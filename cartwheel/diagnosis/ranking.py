@@ -52,8 +52,13 @@ def _order(one: Ranked) -> tuple[float, float]:
 
 def _reasons(one: Cause, causes: Sequence[Cause]) -> tuple[str, ...]:
     """The causes that this one follows from: each says so, and began no later."""
-    fitting = [other for other in causes if one.slug in other.explains and _earlier(other, one)]
-    return tuple(other.slug for other in sorted(fitting, key=lambda other: -other.weight))
+    fitting = [
+        other
+        for other in causes
+        if one.slug in other.explains and other.slug != one.slug and _earlier(other, one)
+    ]
+    heaviest = sorted(fitting, key=lambda other: -other.weight)
+    return tuple(dict.fromkeys(other.slug for other in heaviest))
 
 
 def _earlier(cause: Cause, effect: Cause) -> bool:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, Case, Cause
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Sign
 
-_EXPLAINS = frozenset(
-    {"exceptions", "errors-logged", "answers-5xx", "app-ill", "front-door-ill", "process-ill"}
-    | {"boot-failed", "restarts", "slow", "workers-busy", "worker-timeout", "web-errors-upstream"}
-)
 # By the end of the sign's text (`services_named` of the host): the slug, and what to do.
 _PROBLEMS = {
     "refuses connections": (
@@ -93,13 +89,17 @@ def _of(case: Case, sign: Sign) -> Cause | None:
         telling.lines([sign]),
         sign.first,
         sign.last,
-        _EXPLAINS,
+        followed.APP,
     )
 
 
 def _is_tried(case: Case, service: str) -> bool:
     """Whether the host itself found that this service cannot be used: that cause is certain."""
-    return any(one.problem and one.address in service for one in case.found.services)
+    kind = service.split(" ", maxsplit=1)[0].lower()
+    return any(
+        one.problem and (one.address in service or one.kind.lower() == kind)
+        for one in case.found.services
+    )
 
 
 def _names(case: Case) -> Iterator[Cause]:
@@ -114,7 +114,7 @@ def _names(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _EXPLAINS,
+            followed.APP,
         )
 
 
@@ -129,5 +129,5 @@ def _certificates(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _EXPLAINS,
+            followed.APP,
         )

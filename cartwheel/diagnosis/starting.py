@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, Case, Cause
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ _STEPS = {
     "STDOUT": "its output cannot be opened",
 }
 _SIGNALS = frozenset(("KILL", "SEGV", "ABRT", "BUS", "ILL", "FPE", "HUP", "QUIT", "SYS", "XCPU"))
-_ILL = frozenset(
-    {"app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts", "web-errors-upstream"}
-)
+_ILL = followed.UPSTREAM | {
+    *("app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts")
+}
 
 
 def causes(case: Case) -> Iterator[Cause]:

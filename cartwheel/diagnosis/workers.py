@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, SYMPTOM, Case, Cause
 
-_ANSWERS = frozenset({"answers-5xx", "app-ill", "front-door-ill", "slow", "web-errors-upstream"})
+_ANSWERS = followed.UPSTREAM | followed.SLOW | {"app-ill"}
 # A queue of a busy, healthy host empties within milliseconds: a worker that accepts takes all that
 # wait. With this many per worker waiting at the moment of a look, nobody accepts.
 _WAITING = 8

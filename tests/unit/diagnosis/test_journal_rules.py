@@ -271,7 +271,9 @@ def test_a_service_that_the_host_tried_itself_is_named_once() -> None:
 
 def test_a_file_system_that_is_full_is_the_cause_of_another_rule() -> None:
     full = Storage("/", ("app",), GB, 0, 1000, 900, read_only=False)
-    assert causes(sign("no-space", "/srv/a"), storage=(full,)) == []
+    (cause,) = causes(sign("no-space", "/srv/a"), storage=(full,))
+    assert cause.slug == "disk-full"
+    assert cause.title.startswith("the disk is full: / (app) ")
 
 
 def test_an_instance_that_somebody_stopped_is_down() -> None:
