@@ -1,0 +1,1 @@
+"""What `bench/diagnose` plants: a shop with real parts, 40 faults, healthy hosts, large logs."""

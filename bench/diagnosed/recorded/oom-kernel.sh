@@ -1,0 +1,5 @@
+kernel 9 "gunicorn invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0"
+kernel 9 "Mem-Info:"
+kernel 9 "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/system.slice/$web,task=gunicorn,pid=5121,uid=998"
+kernel 9 "Out of memory: Killed process 5121 (gunicorn) total-vm:2916144kB, anon-rss:1784012kB, file-rss:2304kB, shmem-rss:0kB, UID:998 pgtables:3712kB oom_score_adj:0"
+kernel 8 "oom_reaper: reaped process 5121 (gunicorn), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB"
