@@ -37,7 +37,7 @@ BEFORE_SECONDS = 3.0  # visitors of the site before the fault
 
 @dataclass(frozen=True)
 class Tried:
-    """One fault after it was diagnosed. `felt`: requests that failed, of all, and the slowest answer."""
+    """A fault after it was diagnosed. `felt`: failed requests, of all, and the slowest answer."""
 
     fault: Fault
     place: int

@@ -68,12 +68,12 @@ def only(*pages: Page) -> tuple[Page, ...]:
 # systemd-journal-remote writes a journal with any fields, also those that only the kernel and PID 1
 # can write: the lines are those of real hosts, with the time, boot and unit of this one.
 _RECORD = """
-now=$(date +%s)000000
+now=$(date +%s)000000 up=$(cut -d. -f1 /proc/uptime)000000
 id=$(cat /etc/machine-id) boot=$(tr -d - </proc/sys/kernel/random/boot_id)
 entry() {{
-  at=$((now - $1 * 1000000)); shift
+  at=$((now - $1 * 1000000)) monotonic=$((up - $1 * 1000000)); shift
   printf '__REALTIME_TIMESTAMP=%s\\n__MONOTONIC_TIMESTAMP=%s\\n_BOOT_ID=%s\\n_MACHINE_ID=%s\\n' \\
-    $at ${{at#????}} $boot $id
+    $at $monotonic $boot $id
   printf '_HOSTNAME=lab1\\nPRIORITY=4\\n'
   printf '%s\\n' "$@"
   echo
