@@ -24,7 +24,8 @@ from pathlib import Path
 from bench.diagnosed import speed
 from bench.diagnosed.faults import FAULTS, Fault, clock
 from bench.diagnosed.healthy import HEALTHY, Healthy
-from bench.diagnosed.site import Answer, Site, new_site
+from bench.diagnosed.site import USUAL, Answer, Site, new_site
+from cartwheel.errors import LabError
 from cartwheel.events import silent
 from cartwheel_lab import Lab
 from cartwheel_lab.lab import STATE_VARIABLE
@@ -124,12 +125,17 @@ def _go(
     tried = []
     for number, fault in enumerate(faults, 1):
         began = time.monotonic()
-        one = _try(site, fault, fresh, kept)
+        try:
+            one = _try(site, fault, fresh, kept)
+        except (LabError, AssertionError) as error:
+            one = Tried(fault, 0, 0.0, (), "", f"it cannot be tried: {str(error)[:300]}")
+            fresh.renew()
         tried.append(one)
         took = time.monotonic() - began
         print(f"{number}/{len(faults)} {line(one)} ({took:.0f} s)", flush=True)
     well = []
     for host in hosts:
+        fresh.ready()
         answer = host.diagnosed(site)
         kept(host.name, answer)
         well.append((host.name, answer))
@@ -178,7 +184,8 @@ class Fresh:
         self.renewed += 1
         self.lab.reset([self.site.host.name], saved=True)
         self.site.host = self.lab.hosts()[0]
-        self.site.variant = None
+        self.site.write(USUAL)
+        self.site.variant = USUAL
         self.ready()
 
 

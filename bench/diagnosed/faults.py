@@ -177,8 +177,8 @@ def discount():
     if request.path == "/cart":
         return jsonify(price=round("12.50" * 2.0))
 """
-NOWHERE = "nowhere\n"
-UNDO_NOWHERE = "ip link delete nowhere || true\n"
+DEAF = "deaf\n"
+UNDO_DEAF = "systemctl stop deaf\n"
 
 FAULTS: tuple[Fault, ...] = (
     # --- memory
@@ -305,6 +305,13 @@ FAULTS: tuple[Fault, ...] = (
         fresh=True,
     ),
     # --- slow
+    Fault(
+        "a page answers 503",
+        "exception",
+        "mode unavailable 1",
+        ("answers-5xx",),
+        "/report",
+    ),
     Fault("one page is slow", "slow", "mode slow 3", ("slow",), "/report"),
     Fault(
         "a locked table",
@@ -413,11 +420,11 @@ FAULTS: tuple[Fault, ...] = (
         "the name server is dead",
         "names",
         "sed 's/prices.internal//' /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts\n"
-        + NOWHERE
-        + "echo 'nameserver 192.0.2.53' >/etc/resolv.conf",
+        + DEAF
+        + "echo 'nameserver 127.0.0.9' >/etc/resolv.conf",
         ("names", "service-unknown"),
         undo="echo '127.0.0.1 prices.internal' >>/etc/hosts\n"
-        "rm -f /tmp/hosts /etc/resolv.conf\n" + UNDO_NOWHERE + RESTART_ALL,
+        "rm -f /tmp/hosts /etc/resolv.conf\n" + UNDO_DEAF + RESTART_ALL,
     ),
     # --- services
     Fault(
@@ -431,13 +438,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the database cannot be reached",
         "service",
-        NOWHERE + "sed '/db.internal/s/127.0.0.1/127.0.0.1/' /etc/hosts >/tmp/hosts\n"
-        "sed -i 's/db.internal//' /tmp/hosts; echo '192.0.2.9 db.internal' >>/tmp/hosts\n"
+        DEAF + "sed 's/db.internal//' /etc/hosts >/tmp/hosts\n"
+        "echo '127.0.0.9 db.internal' >>/tmp/hosts\n"
         "cat /tmp/hosts >/etc/hosts",
         ("service-slow", "service-refuses"),
         "5432|DATABASE_URL",
-        "sed 's/192.0.2.9 db/127.0.0.1 db/' /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts\n"
-        "rm -f /tmp/hosts\n" + UNDO_NOWHERE + RESTART_ALL,
+        "sed 's/127.0.0.9 db/127.0.0.1 db/' /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts\n"
+        "rm -f /tmp/hosts\n" + UNDO_DEAF + RESTART_ALL,
         seconds=12,
     ),
     Fault(

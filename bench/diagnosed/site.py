@@ -69,7 +69,7 @@ PRICES_URL = "http://prices.internal:9000/prices.json"
 
 {tables}
 """
-DATABASE_URL = "postgresql://shop:correct-horse@{host}:5432/shop"
+DATABASE_URL = "postgresql://shop:correct-horse@db.internal:5432/shop"
 
 # What every host gets once, before anything is planted.
 PREPARE = """
@@ -103,6 +103,20 @@ WorkingDirectory=/opt/prices
 WantedBy=multi-user.target
 .
 systemctl -q enable --now prices
+cat >/opt/prices/deaf.py <<'.'
+import socket, time
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(("127.0.0.9", 53))
+full = socket.socket()  # with a queue that is full, the kernel drops whoever wants to connect
+full.bind(("127.0.0.9", 5432))
+full.listen(0)
+waiting = []
+for _ in range(4):
+    waiting.append(socket.socket())
+    waiting[-1].setblocking(False)
+    waiting[-1].connect_ex(("127.0.0.9", 5432))
+time.sleep(3600)
+.
 """
 
 # Every script that plants or undoes begins with this.
@@ -115,9 +129,9 @@ worker=$(units worker | head -1)
 socket=$(readlink /srv/shop/current/http.sock)
 python=$(readlink -f /srv/shop/current)/venv/bin/python
 sql() { runuser -u postgres -- psql -qAt "$@"; }
-nowhere() {  # an address that takes packets and never answers
-  ip link add nowhere type dummy && ip link set nowhere up
-  ip address add 192.0.2.1/24 dev nowhere
+deaf() {  # 127.0.0.9 drops what comes to the port of the database, and answers no name
+  systemd-run -q --unit deaf python3 /opt/prices/deaf.py
+  sleep 1
 }
 """
 
@@ -153,7 +167,6 @@ class Variant:
     worker: str = ""
     env: str = ""
     tables: str = ""
-    database_host: str = "db.internal"
     certificate_days: tuple[float, float] | None = None  # serve HTTPS with such a certificate
 
     @property
@@ -176,8 +189,14 @@ class Site:
 
     # --- the operator
 
-    def deploy(self, variant: Variant = USUAL, *, code: str = "", exit_code: int | None = 0) -> str:
-        """Write the settings and deploy; `code` is added to app.py. Returns what `fab` said."""
+    def deploy(self, variant: Variant = USUAL, *, code: str = "") -> None:
+        """Write the project and deploy; `code` is added to app.py."""
+        self.write(variant, code=code)
+        self.fab("deploy")
+        self.variant = variant
+
+    def write(self, variant: Variant, *, code: str = "") -> None:
+        """Write the project: each time its code is another one."""
         self.deploys += 1
         folder = self.project.folder / "app"
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,15 +205,11 @@ class Site:
             file.write(f"\n{code}\nNUMBER = {self.deploys}\n")
         texts = {name: text for name, text in asdict(variant).items() if isinstance(text, str)}
         settings = SETTINGS.format(name=NAME, **texts)
-        address = DATABASE_URL.format(host=variant.database_host)
-        self.project.write("database-url", address)
+        self.project.write("database-url", DATABASE_URL)
         self.project.write("gunicorn_backlog.py", "backlog = 1\n")
         if variant.certificate_days:
             settings += self._certificate(variant.certificate_days)
         self.project.settings(settings)
-        done = self.project.fab("deploy", "-H", self.host.name, code=exit_code)
-        self.variant = variant
-        return done.text
 
     def _certificate(self, days: tuple[float, float]) -> str:
         secure.renew(self.project)
@@ -286,11 +301,7 @@ def new_site(lab: Lab, folder: Path, *, disk_mb: int = DISK_MB) -> Site:
     host = lab.up(1, disk_mb=disk_mb, packages=PACKAGES)[0]
     host.sh(PREPARE, timeout=120)
     site = Site(host, new_project(folder / "project"))
-    shutil.rmtree(site.project.folder / "app")
-    site.project.write("database-url", DATABASE_URL.format(host="db.internal"))
-    texts = {name: text for name, text in asdict(USUAL).items() if isinstance(text, str)}
-    site.project.settings(SETTINGS.format(name=NAME, **texts))
-    shutil.copytree(_SOURCE, site.project.folder / "app")
+    site.write(USUAL)
     site.fab("setup")
     site.deploy()
     wrong = site.settle()

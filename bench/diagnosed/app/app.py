@@ -87,6 +87,8 @@ def legacy():
 
 @app.get("/report")
 def report():
+    if mode("unavailable"):
+        return "come back later", 503
     if mode("kill"):
         os.kill(os.getpid(), signal.SIGKILL)
     if mode("memory"):
