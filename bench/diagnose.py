@@ -38,7 +38,10 @@ BEFORE_SECONDS = 3.0  # visitors of the site before the fault
 
 @dataclass(frozen=True)
 class Tried:
-    """A fault after it was diagnosed. `felt`: failed requests, of all, and the slowest answer."""
+    """A fault after it was diagnosed.
+
+    `felt`: failed requests, of all, and the slowest answer.
+    `on_host`: what the host's part of the seconds was."""
 
     fault: Fault
     place: int
@@ -46,6 +49,7 @@ class Tried:
     found: tuple[str, ...]
     felt: str
     note: str = ""
+    on_host: float = 0.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -216,7 +220,8 @@ def _try(site: Site, fault: Fault, fresh: Fresh, kept: Callable[[str, Answer], N
     if not answer.evidence:
         note = answer.errors.strip().splitlines()[-1] if answer.errors.strip() else "no answer"
     place = fault.place_in(answer.causes)
-    return Tried(fault, place, answer.seconds, tuple(answer.slugs), felt, note)
+    on_host = float(answer.evidence.get("took_seconds", 0.0))
+    return Tried(fault, place, answer.seconds, tuple(answer.slugs), felt, note, on_host)
 
 
 # --- the table
@@ -229,14 +234,14 @@ def line(one: Tried) -> str:
     recorded = " (recorded)" if one.fault.recorded else ""
     return (
         f"| {one.fault.kind} | {one.fault.name}{recorded} | {', '.join(one.fault.right[:2])}"
-        f" | {place} | {found}{note} | {one.felt} | {one.seconds:.1f} |"
+        f" | {place} | {found}{note} | {one.felt} | {one.seconds:.1f} | {one.on_host:.1f} |"
     )
 
 
 def table(tried: Sequence[Tried], well: Sequence[tuple[str, Answer]]) -> str:
     lines = [
-        "| kind | fault | expected | place | found | failed requests, slowest | s |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| kind | fault | expected | place | found | failed requests, slowest | s | host's s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *map(line, tried),
         "",
         *_sums(tried),
