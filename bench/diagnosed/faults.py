@@ -459,7 +459,7 @@ FAULTS: tuple[Fault, ...] = (
         "the database rejects the password",
         "service",
         "sql -c \"ALTER USER shop PASSWORD 'another'\"",
-        ("service-refuses",),
+        ("service-login", "service-refuses"),
         "password",
         "sql -c \"ALTER USER shop PASSWORD 'correct-horse'\"",
     ),
@@ -470,7 +470,7 @@ FAULTS: tuple[Fault, ...] = (
         'held = []\nfor n in range(40):\n  try: held.append(psycopg.connect("'
         "postgresql://shop:correct-horse@db.internal:5432/shop"
         "\"))\n  except Exception: pass\ntime.sleep(600)'",
-        ("service-refuses",),
+        ("service-crowded", "service-refuses"),
         "too many|remaining connection slots",
         "systemctl stop hog",
     ),
@@ -494,7 +494,7 @@ FAULTS: tuple[Fault, ...] = (
         "Redis takes no writes",
         "service",
         "redis-cli config set maxmemory 1 >/dev/null",
-        ("exceptions", "service-refuses"),
+        ("service-full", "exceptions", "service-refuses"),
         "maxmemory|OutOfMemoryError",
         "redis-cli config set maxmemory 0 >/dev/null",
     ),
