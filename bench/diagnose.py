@@ -239,13 +239,15 @@ def line(one: Tried) -> str:
 
 
 def table(tried: Sequence[Tried], well: Sequence[tuple[str, Answer]]) -> str:
-    lines = [
-        "| kind | fault | expected | place | found | failed requests, slowest | s | host's s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        *map(line, tried),
-        "",
-        *_sums(tried),
-    ]
+    lines: list[str] = []
+    if tried:
+        lines += [
+            "| kind | fault | expected | place | found | failed requests, slowest | s | host's s |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            *map(line, tried),
+            "",
+            *_sums(tried),
+        ]
     if well:
         found = sum(len(answer.causes) for _, answer in well)
         lines.append(f"{len(well)} healthy, busy hosts: {found} findings")
@@ -254,8 +256,6 @@ def table(tried: Sequence[Tried], well: Sequence[tuple[str, Answer]]) -> str:
 
 
 def _sums(tried: Sequence[Tried]) -> Iterator[str]:
-    if not tried:
-        return
     real = [one for one in tried if not one.fault.recorded]
     for what, some in (("all", tried), ("without the recorded", real)):
         among, first = _counts(some)
