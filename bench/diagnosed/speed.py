@@ -1,4 +1,8 @@
-"""How long `fab diagnose` takes on a host with an access log of 1 GB and a journal of 500 MB."""
+"""How long `fab diagnose` takes on a host with an access log of 1 GB and a journal of 500 MB.
+
+The shop really logs all of the journal within minutes, so a flood is found; and the access log has
+grown by 1 GB since the host was made, so the disk may be said to be full soon.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ wanted = int(sys.argv[1])
 journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 journal.connect("/run/systemd/journal/socket")
 def size():
-    return sum(os.path.getsize(os.path.join(at, name))
+    return sum(os.stat(os.path.join(at, name)).st_blocks * 512
                for at, _, names in os.walk("/var/log/journal") for name in names)
 number = 0
 while size() < wanted:
