@@ -261,7 +261,10 @@ def _sums(tried: Sequence[Tried]) -> Iterator[str]:
         among, first = _counts(some)
         yield f"{what}: {len(some)} faults, {among} among the first {AMONG}, {first} first"
     seconds = [one.seconds for one in tried]
-    yield f"seconds: median {statistics.median(seconds):.1f}, worst {max(seconds):.1f}"
+    yield (
+        f"seconds: median {statistics.median(seconds):.1f}, worst {max(seconds):.1f}"
+        f" (load average {os.getloadavg()[2]:.1f})"
+    )
 
 
 def _counts(tried: Sequence[Tried]) -> tuple[int, int]:
