@@ -123,10 +123,10 @@ time.sleep(3600)
 WORDS = """
 shared=/srv/shop/shared
 mode() { mkdir -p $shared/modes; printf %s "$2" >$shared/modes/$1; chmod -R a+rX $shared/modes; }
-units() { systemctl list-units --all --plain --no-legend "cartwheel-shop.$1*@*" | cut -d' ' -f1; }
-web=$(units web | head -1)
-worker=$(units worker | head -1)
 socket=$(readlink /srv/shop/current/http.sock)
+release=$(echo $socket | cut -d/ -f5) slot=$(echo $socket | cut -d/ -f6)
+web=cartwheel-shop.web.$release@$slot.service
+worker=cartwheel-shop.worker.$release@$slot.1.service
 python=$(readlink -f /srv/shop/current)/venv/bin/python
 sql() { runuser -u postgres -- psql -qAt "$@"; }
 deaf() {  # 127.0.0.9 drops what comes to the port of the database, and answers no name
