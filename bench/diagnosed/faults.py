@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +90,6 @@ _FORGET_RECORD = "rm -f /var/log/journal/*/recorded*"
 
 # fab with a clock that is ahead: the same for it as a host's clock that is behind.
 _CLOCK = """
-import time
 real = time.time
 time.time = lambda: real() + {seconds}
 """
@@ -155,15 +153,17 @@ def nearly_full(megabytes_left: int) -> str:
     )
 
 
-def kill_a_deploy(site: Site) -> None:
-    """Kill `fab deploy` and its session on the host in the middle of the installation."""
-    folder = site.project.folder / "app"
-    with (folder / "app.py").open("a") as file:
-        file.write(f"\nHALF = {time.time()}\n")
-    with fab(site.project, "deploy", "-H", site.host.name) as running:
-        running.wait_for(("install", "start"))
-        running.process.send_signal(signal.SIGKILL)
-    site.host.reset_connections()
+def kill_a_deploy(step: str) -> Act:
+    """Kill `fab deploy` when this step begins, and cut its connection to the host."""
+
+    def act(site: Site) -> None:
+        site.write(site.variant or USUAL)
+        with fab(site.project, "deploy", "-H", site.host.name) as running:
+            running.wait_for((step, "start"))
+            running.process.send_signal(signal.SIGKILL)
+        site.host.reset_connections()
+
+    return act
 
 
 def roll_forward(site: Site) -> None:
@@ -656,12 +656,20 @@ FAULTS: tuple[Fault, ...] = (
         seconds=2,
     ),
     Fault(
-        "a half-finished deploy",
+        "a deploy was killed while it installed",
         "deploy",
-        kill_a_deploy,
-        ("cut-off", "leftover", "switch", "deploy"),
+        kill_a_deploy("install"),
+        ("cut-off", "leftover"),
         undo=roll_forward,
         seconds=3,
+    ),
+    Fault(
+        "a deploy was killed in its switch",
+        "deploy",
+        kill_a_deploy("switch"),
+        ("cut-off", "switch"),
+        undo=roll_forward,
+        seconds=25,
     ),
     Fault(
         "maintenance was left on",
