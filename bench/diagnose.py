@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,8 +209,9 @@ def _try(site: Site, fault: Fault, fresh: Fresh, kept: Callable[[str, Answer], N
             site.sh(fault.plant)
         else:
             fault.plant(site)
-        time.sleep(fault.seconds)
-        answer = site.diagnose(env=clock(fault, site.project.folder / "clock"))
+        with site.visited(fault.more) if fault.more else nullcontext():
+            time.sleep(fault.seconds)
+            answer = site.diagnose(env=clock(fault, site.project.folder / "clock"))
     kept(fault.name, answer)
     sent, failed = visits.result["sent"], visits.result["failed_by_kind"]
     felt = f"{sum(failed.values())} of {sum(sent.values())}"

@@ -26,9 +26,10 @@ SYNC = replace(USUAL, gunicorn='workers = 2\nworker_class = "sync"\ntimeout_seco
 @dataclass(frozen=True)
 class Fault:
     """`right`: slugs of findings that name the cause; `says`: a pattern that such a finding must
-    contain too, in its title, its evidence or the changes before it. `seconds`: how long visitors
-    are there after the planting. `recorded`: the host only gets the lines that a real one would
-    have written. `fresh`: undone by the disk as it was."""
+    contain too, in its title, its evidence or the changes before it. `pages`: what visitors ask
+    for; `more`: others, who come after the planting. `seconds`: how long they are there then.
+    `recorded`: the host only gets the lines that a real one would have written. `fresh`: undone by
+    the disk as it was. `clock_seconds`: how far the operator's clock is ahead."""
 
     name: str
     kind: str
@@ -38,6 +39,7 @@ class Fault:
     undo: str | Act = ""
     variant: Variant = USUAL
     pages: tuple[Page, ...] = PAGES
+    more: tuple[Page, ...] = ()
     seconds: float = 10.0
     recorded: bool = False
     fresh: bool = False
@@ -153,13 +155,13 @@ def nearly_full(megabytes_left: int) -> str:
     )
 
 
-def kill_a_deploy(step: str) -> Act:
-    """Kill `fab deploy` when this step begins, and cut its connection to the host."""
+def kill_a_deploy(step: str, state: str) -> Act:
+    """Kill `fab deploy` when this step is so far, and cut its connection to the host."""
 
     def act(site: Site) -> None:
         site.write(site.variant or USUAL)
         with fab(site.project, "deploy", "-H", site.host.name) as running:
-            running.wait_for((step, "start"))
+            running.wait_for((step, state))
             running.process.send_signal(signal.SIGKILL)
         site.host.reset_connections()
 
@@ -353,10 +355,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "one client floods the site",
         "workers busy",
-        "mode slow 0.2",
+        "earlier; mode slow 0.15",
         ("traffic",),
-        pages=(*PAGES, Page("/report", clients=40, pause_seconds=0.0, address="127.0.99.7")),
-        seconds=14,
+        r"127\.0\.99\.7",
+        pages=tuple(replace(page, pause_seconds=2.0) for page in PAGES),
+        more=(Page("/report", clients=60, pause_seconds=0.0, address="127.0.99.7"),),
+        seconds=55,
     ),
     # --- limits
     Fault(
@@ -658,7 +662,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a deploy was killed while it installed",
         "deploy",
-        kill_a_deploy("install"),
+        kill_a_deploy("install", "start"),
         ("cut-off", "leftover"),
         undo=roll_forward,
         seconds=3,
@@ -666,7 +670,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a deploy was killed in its switch",
         "deploy",
-        kill_a_deploy("switch"),
+        kill_a_deploy("traffic", "done"),
         ("cut-off", "switch"),
         undo=roll_forward,
         seconds=25,

@@ -103,6 +103,22 @@ WorkingDirectory=/opt/prices
 WantedBy=multi-user.target
 .
 systemctl -q enable --now prices
+cat >/opt/prices/earlier.py <<'.'
+import re, time
+path = "/var/log/nginx/shop.access.log"
+lines = [line for line in open(path) if " time=" in line]
+times = [float(re.search(r" at=([0-9.]+)", line).group(1)) for line in lines]
+long = max(1.0, times[-1] - times[0])
+found = []
+for back in range(int(3600 / long), 0, -1):
+    for line, at in zip(lines, times):
+        at -= back * long
+        when = time.strftime("[%Y-%m-%dT%H:%M:%S+00:00]", time.gmtime(at))
+        line = re.sub(r"\\[[^]]*]", when, line, count=1)
+        found.append(re.sub(r" at=[0-9.]+", f" at={at:.3f}", line))
+with open(path, "w") as file:
+    file.writelines(found + lines)
+.
 cat >/opt/prices/deaf.py <<'.'
 import socket, time
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -129,6 +145,7 @@ web=cartwheel-shop.web.$release@$slot.service
 worker=cartwheel-shop.worker.$release@$slot.1.service
 python=$(readlink -f /srv/shop/current)/venv/bin/python
 sql() { runuser -u postgres -- psql -qAt "$@"; }
+earlier() { python3 /opt/prices/earlier.py; }  # the same visitors during the hour before
 deaf() {  # 127.0.0.9 drops what comes to the port of the database, and answers no name
   systemd-run -q --unit deaf python3 /opt/prices/deaf.py
   sleep 1
