@@ -121,6 +121,33 @@ def run(
         return running.result()
 
 
+def begin(argv: Sequence[str], *, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program that is talked to by its pipes; what it says on standard error is dropped.
+    The caller ends it with `end`. Raises OSError if it cannot be started."""
+    process = subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _running.add(process)
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program that was begun, and wait until it is gone."""
+    _signal_group(process, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(TERMINATE_SECONDS)
+    _running.discard(process)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+
+
 def progress_of(step: str, emit: Emit) -> Callable[[float, str], None]:
     """An `on_wait` that reports the time and the last line as progress of `step`."""
 

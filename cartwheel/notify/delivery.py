@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cartwheel import process_env
+from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 from cartwheel.notify.messages import Message
@@ -40,14 +39,8 @@ class Delivery:
         self._answers: dict[tuple[int, str], str] = {}
         self._news = threading.Condition()
         self._over = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"{_PROGRAM}; sender.main()", str(_ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=process_env.of_tools(),
-            start_new_session=True,
-        )
+        argv = [sys.executable, "-P", "-c", f"{_PROGRAM}; sender.main()", str(_ROOT)]
+        self._process = programs.begin(argv, env=process_env.of_tools())
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         self._write({name: one.reveal() for name, one in addresses.items()})
@@ -61,14 +54,8 @@ class Delivery:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS)
+        programs.end(self._process)
         self._listener.join(_END_SECONDS)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
 
     def send(self, message: Message) -> None:
         """Give the message to the sender; it does not wait."""

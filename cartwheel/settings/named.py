@@ -77,4 +77,5 @@ def _named(key: Key, table: Table) -> Iterator[tuple[Key, str]]:
 
 
 def _is_secret(key: Key) -> bool:
-    return bool(key) and (key[0] == "secrets" or (key[0] != "hooks" and key[-1] in _SECRETS))
+    by_name = key[:1] == ("secrets",) or key[:2] == ("notify", "to")
+    return by_name or (bool(key) and key[0] != "hooks" and key[-1] in _SECRETS)

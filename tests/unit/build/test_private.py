@@ -410,11 +410,8 @@ def test_no_setting_that_names_a_file_is_forgotten(tmp_path: Path) -> None:
     # Every command of a secret is looked through for files.
     secrets = {name for name, kind in _fields(Settings) if Secret in set(_models(kind))}
     for name in secrets:
-        text = (
-            f'[{name}]\nX.command = "cat f"'
-            if name == "secrets"
-            else f'[a]\n{name}.command = "cat f"'
-        )
+        by_name = {"secrets": "secrets.X", "to": "notify.to.X"}
+        text = f'{by_name.get(name, f"a.{name}")}.command = "cat f"'
         (tmp_path / "config" / "deploy.toml").write_text(text)
         assert tmp_path / "f" in {one.path for one in named_files(settings(), tmp_path)}, name
 
