@@ -5,16 +5,12 @@ Pure: `Book` is what is open, and each step makes a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cartwheel_monitor.subjects import HOST, KINDS, NETWORK, SITE, Subject
 
-# What goes down within so short a time is told together. It is a part of the 45 s after which
-# somebody has heard of a site that is down.
-GATHER_SECONDS = 3.0
-AGAIN_SECONDS = 3600.0
 # What begins so shortly before or after another trouble of the same place has the same cause.
 TOGETHER_SECONDS = 120.0
 _LEAST_HOSTS = 3  # of fewer hosts "most of them" says nothing
@@ -112,39 +108,67 @@ def went_down(book: Book, member: Member, now: float, release: str = "") -> Book
 
 
 def came_back(book: Book, subject: Subject, now: float) -> Book:
-    """A subject is well again: its incident is over when all its members are."""
+    """A subject is well again: its incident is over when all its members are. What only happened is
+    not undone by that."""
     for one in book.open.values():
         if subject in one.members:
             members = {key: each for key, each in one.members.items() if key != subject}
             past = (*one.past, one.members[subject])
-            ended = None if members else now
-            return _with(book, replace(one, members=members, past=past, ended=ended))
+            is_over = not members and not KINDS[one.kind].event
+            return _with(
+                book, replace(one, members=members, past=past, ended=now if is_over else None)
+            )
     return book
 
 
-def news(book: Book, now: float, *, watched_hosts: int) -> tuple[Book, tuple[Told, ...]]:
+def still_down(book: Book, subject: Subject, problem: str) -> Book:
+    """A subject is down as before; perhaps it says something else now."""
+    for one in book.open.values():
+        found = one.members.get(subject)
+        if found is not None and found.problem != problem:
+            members = {**one.members, subject: replace(found, problem=problem)}
+            return _with(book, replace(one, members=members))
+    return book
+
+
+def news(
+    book: Book,
+    now: float,
+    *,
+    watched_hosts: int,
+    is_hushed: Callable[[Incident], bool] = lambda _one: False,
+) -> tuple[Book, tuple[Told, ...]]:
     """What people are to hear now, and the book after it. An incident that was over before anybody
-    was told is told neither way."""
+    was told is told neither way. One that `is_hushed` waits; that it is over is told."""
     book = _joined_by_network(book, watched_hosts)
     told: list[Told] = []
     for one in sorted(book.open.values(), key=lambda each: each.number):
         what = _news_of(one, now)
-        if what is not None:
-            told.append(Told(what, one))
-            book = _with(book, replace(one, told=now, worse=False))
-        if one.is_over:
+        if what is not None and (what == "recovered" or not is_hushed(one)):
+            known = replace(one, told=now, worse=False)
+            told.append(Told(what, known))
+            book = _with(book, known)
+        if one.is_over or _is_past(one, now):
             book = _without(book, one.number)
     return book, tuple(told)
 
 
 def _news_of(one: Incident, now: float) -> News | None:
+    kind = KINDS[one.kind]
     if one.is_over:
         return "recovered" if one.told is not None else None
     if one.told is None:
-        return "opened" if now - one.seen >= GATHER_SECONDS else None
+        return "opened" if now - one.seen >= kind.gather_seconds else None
+    if kind.event:
+        return None
     if one.worse:
         return "worse"
-    return "again" if now - one.told >= AGAIN_SECONDS else None
+    return "again" if now - one.told >= kind.again_seconds else None
+
+
+def _is_past(one: Incident, now: float) -> bool:
+    """Whether something that happened is told, and nothing more can belong to it."""
+    return KINDS[one.kind].event and one.told is not None and now - one.seen > TOGETHER_SECONDS
 
 
 def _belongs(one: Incident, member: Member) -> bool:
@@ -156,7 +180,8 @@ def _belongs(one: Incident, member: Member) -> bool:
         return subject.kind in (HOST.name, SITE.name)
     if one.kind in follows and _same_place(one, member):
         return True
-    if abs(member.began - one.began) > TOGETHER_SECONDS:
+    # One after the other, each soon after one before: what spreads has one cause.
+    if min(abs(member.began - each.began) for each in one.every) > TOGETHER_SECONDS:
         return False
     if (one.kind, one.app) == (subject.kind, subject.app):
         return True

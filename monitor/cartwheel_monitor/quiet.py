@@ -44,12 +44,16 @@ class Circumstances:
 def heard(look: Verdict, now: Circumstances) -> Verdict:
     """The look as it counts: one that is no news cannot tell whether anything is wrong. A site that
     does not answer always counts while a deploy runs: deploys never make it so."""
+    if look.problem and (is_hushed(look, now) or _by_deploy(look, now)):
+        return replace(look, problem=None)
+    return look
+
+
+def is_hushed(look: Verdict, now: Circumstances) -> bool:
+    """Whether people asked not to hear of it: by a silence, or by closing the site."""
     about = look.subject
-    if not look.problem:
-        return look
     closed = about.app in now.closed and about.kind in _OF_VISITORS
-    silent = any(one.covers(look) for one in now.silences)
-    return replace(look, problem=None) if closed or silent or _by_deploy(look, now) else look
+    return closed or any(one.covers(look) for one in now.silences)
 
 
 def _by_deploy(look: Verdict, now: Circumstances) -> bool:

@@ -64,7 +64,8 @@ class AppLook:
     run works on. `front`: what is wrong with the answer through the web server on loopback, ""
     for nothing, None where it was not asked (no web here).
     `entries`: of its journal since the last look.
-    `until`: when the certificate ends that is served, None without HTTPS."""
+    `until`, `valid_from`: when the certificate ends that is served, and began; None without HTTPS.
+    `problem`: why its state cannot be read, "" for nothing."""
 
     app: str = ""
     release: str = ""
@@ -81,6 +82,7 @@ class AppLook:
     entries: Tuple[Entry, ...] = ()
     requests: Optional[Requests] = None
     until: Optional[float] = None
+    valid_from: Optional[float] = None
     problem: str = ""
 
 

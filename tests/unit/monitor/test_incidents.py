@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from cartwheel_monitor import incidents
-from cartwheel_monitor.incidents import AGAIN_SECONDS, Book, Member
-from cartwheel_monitor.subjects import KINDS, Subject
+from cartwheel_monitor.incidents import Book, Member
+from cartwheel_monitor.subjects import AGAIN_SECONDS, KINDS, Subject
 
 SHOP = frozenset({"web1", "web2"})
 SITE = Subject("site", "shop", "")
+GATHERED = 100.0 + max(kind.gather_seconds for kind in KINDS.values())
 
 
 def down(book: Book, subject: Subject, at: float, *places: str, problem: str = "bad") -> Book:
@@ -45,8 +46,9 @@ def test_what_is_over_before_it_is_told_is_not_told() -> None:
 def test_forty_hosts_with_one_trouble_are_one_message() -> None:
     book = Book()
     for number in range(40):
-        book = down(book, Subject("disk", "", f"web{number}", "/"), 100.0 + number / 20)
-    book, said = heard(book, 104.0)
+        book = down(book, Subject("disk", "", f"web{number}", "/"), 100.0 + number / 2)
+    assert heard(book, GATHERED - 1)[1] == []
+    book, said = heard(book, GATHERED)
     assert said == ["opened disk"]
     (one,) = book.open.values()
     assert len(one.places) == 40
@@ -57,8 +59,8 @@ def test_forty_hosts_with_one_trouble_are_one_message() -> None:
 
 
 def test_another_host_much_later_is_another_incident() -> None:
-    book, _ = heard(down(Book(), Subject("disk", "", "web1", "/"), 100.0), 104.0)
-    book, said = heard(down(book, Subject("disk", "", "web2", "/"), 4000.0), 4004.0)
+    book, _ = heard(down(Book(), Subject("disk", "", "web1", "/"), 100.0), GATHERED)
+    book, said = heard(down(book, Subject("disk", "", "web2", "/"), 4000.0), 4030.0)
     assert sorted(said) == ["again disk", "opened disk"]
 
 
@@ -75,17 +77,17 @@ def test_what_comes_with_it_joins_it(kind: str) -> None:
 
 def test_a_host_takes_the_processes_on_it_with_it() -> None:
     book = down(Book(), Subject("host", "", "web1"), 100.0)
-    book, said = heard(down(book, Subject("process", "shop", "web1", "web"), 101.0), 104.0)
+    book, said = heard(down(book, Subject("process", "shop", "web1", "web"), 101.0), GATHERED)
     assert said == ["opened host"]
 
 
 def test_a_process_first_and_the_site_then_is_one_incident_that_gets_worse() -> None:
     book = down(Book(), Subject("process", "shop", "web1", "web"), 100.0)
-    book, said = heard(book, 104.0)
+    book, said = heard(book, GATHERED)
     assert said == ["opened process"]
-    book, said = heard(down(book, SITE, 120.0), 120.0)
+    book, said = heard(down(book, SITE, 130.0), 130.0)
     assert said == ["worse site"]
-    assert heard(book, 121.0)[1] == []
+    assert heard(book, 131.0)[1] == []
     book = incidents.came_back(book, SITE, 140.0)
     book, said = heard(book, 140.0)
     assert said == []
@@ -96,7 +98,7 @@ def test_a_process_first_and_the_site_then_is_one_incident_that_gets_worse() -> 
 def test_the_site_of_another_app_is_another_incident() -> None:
     book = down(Book(), Subject("process", "shop", "web1", "web"), 100.0)
     book = down(book, Subject("site", "blog", ""), 101.0, "web9")
-    assert sorted(heard(book, 104.0)[1]) == ["opened process", "opened site"]
+    assert sorted(heard(book, GATHERED)[1]) == ["opened process", "opened site"]
 
 
 def test_most_hosts_at_once_are_perhaps_the_monitors_own_network() -> None:
@@ -104,17 +106,17 @@ def test_most_hosts_at_once_are_perhaps_the_monitors_own_network() -> None:
     for number in range(6):
         book = down(book, Subject("host", "", f"web{number}"), 100.0 + number / 10)
     book = down(book, Subject("site", "shop", ""), 101.0, "web0", "web1")
-    book, said = heard(book, 104.0, hosts=8)
+    book, said = heard(book, GATHERED, hosts=8)
     assert said == ["opened network"]
-    book = down(book, Subject("host", "", "web7"), 110.0)
-    book, said = heard(book, 114.0, hosts=8)
+    book = down(book, Subject("host", "", "web7"), 140.0)
+    book, said = heard(book, 170.0, hosts=8)
     assert said == []
 
 
 def test_two_of_two_hosts_are_no_network() -> None:
     book = down(Book(), Subject("host", "", "web1"), 100.0)
     book = down(book, Subject("host", "", "web2"), 100.0)
-    assert heard(book, 104.0, hosts=2)[1] == ["opened host"]
+    assert heard(book, GATHERED, hosts=2)[1] == ["opened host"]
 
 
 def test_what_a_kind_follows_from_exists() -> None:

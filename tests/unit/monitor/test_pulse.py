@@ -7,7 +7,7 @@ import pytest
 from cartwheel_monitor import quiet
 from cartwheel_monitor.pulse import Pulse, after, next_look
 from cartwheel_monitor.quiet import Circumstances, Silence
-from cartwheel_monitor.subjects import KINDS, Subject, Verdict
+from cartwheel_monitor.subjects import KINDS, Kind, Subject, Verdict
 
 SITE = Subject("site", "shop", "")
 
@@ -39,8 +39,8 @@ def test_a_site(problems: tuple[str | None, ...], changes: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_every_kind_goes_down_and_comes_back(kind: object) -> None:
-    name, bad, good = kind.name, kind.bad_looks, kind.good_looks  # type: ignore[attr-defined]
+def test_every_kind_goes_down_and_comes_back(kind: Kind) -> None:
+    name, bad, good = kind.name, kind.bad_looks, kind.good_looks
     found = looks(name, *["x"] * bad, *[""] * good)
     assert found == [*[""] * (bad - 1), "down", *[""] * (good - 1), "well"]
 
@@ -87,7 +87,7 @@ def quieted(kind: str, now: Circumstances, *, app: str = "shop", at: float = 100
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_what_a_deploy_does_itself_is_no_news(kind: str) -> None:
     now = Circumstances(locked={("shop", "web1"): 90.0})
-    own = {"process", "restarts", "behind", "timer"}
+    own = {"process", "restarts", "behind", "timer", "unfinished"}
     assert quieted(kind, now) == (kind in own)
     assert not quieted(kind, now, app="blog")
     assert not quieted(kind, now, at=90.0 + quiet.SETTLING_SECONDS)

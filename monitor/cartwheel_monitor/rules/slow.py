@@ -1,0 +1,58 @@
+"""Answers take much longer than usual at this hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cartwheel.host.wire.look import BOUNDS
+from cartwheel_monitor.language import _
+from cartwheel_monitor.limits import Limits
+from cartwheel_monitor.observations import Around, Look, Traffic, Usual
+from cartwheel_monitor.rules.together import judged
+from cartwheel_monitor.subjects import SLOW, Subject, Verdict
+
+
+def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
+    """Of each app on this host, and of all its hosts together."""
+    for app in look.seen.apps if look.seen else ():
+        for host in judged(look, app.app, around):
+            subject = Subject(SLOW.name, app.app, host)
+            traffic = around.traffic.get((app.app, host))
+            if traffic is None:
+                if app.requests is not None or subject in around.down:
+                    yield Verdict(subject, look.at, None, app.release)
+                continue
+            usual = around.usual.get((app.app, host), Usual())
+            problem = _problem(traffic, usual, around.limits, subject in around.down)
+            yield Verdict(subject, look.at, problem, app.release)
+
+
+def _problem(traffic: Traffic, usual: Usual, limits: Limits, is_down: bool) -> str | None:
+    found = p95(traffic.times)
+    if found is None or traffic.count < limits.slow_requests:
+        return None
+    if usual.p95 is None:
+        # The first days: nobody knows what is usual. What is quick is well.
+        return "" if found <= limits.slow_seconds else None
+    ease = 1 - limits.margin if is_down else 1.0
+    if found <= limits.slow_seconds * ease or found <= usual.p95 * limits.slow_times * ease:
+        return ""
+    return _("5 % of the requests take longer than {now} s; usual at this hour: {usual} s").format(
+        now=f"{found:.1f}", usual=f"{usual.p95:.1f}"
+    )
+
+
+def p95(times: Sequence[int]) -> float | None:
+    """What 95 of 100 requests take at most, within an interval of BOUNDS as if they were spread
+    evenly; of those that took longer than the last bound, that bound."""
+    whole = sum(times)
+    if not whole:
+        return None
+    left = 0.95 * whole
+    lower = 0.0
+    for upper, count in zip(BOUNDS, times):
+        if count and left <= count:
+            return lower + (upper - lower) * left / count
+        left -= count
+        lower = upper
+    return BOUNDS[-1]
