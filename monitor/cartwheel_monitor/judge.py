@@ -61,6 +61,7 @@ class Judge:
         self._locked = dict(known.locked)
         self._silences = known.silences
         self._unended = dict(known.unended)
+        self._closed: dict[str, str] = {}  # apps in maintenance, by a host that says so
         self._looks: dict[str, Look] = {}
         self._window = recent.Window(limits.window_seconds)
         self._restarts: dict[str, recent.Restarts] = {}
@@ -183,15 +184,7 @@ class Judge:
             self._book = incidents.still_down(self._book, subject, counted.problem)
 
     def _circumstances(self) -> Circumstances:
-        return Circumstances(self._locked, self._closed(), self._silences)
-
-    def _closed(self) -> frozenset[str]:
-        return frozenset(
-            app.app
-            for look in self._looks.values()
-            for app in (look.seen.apps if look.seen else ())
-            if app.closed
-        )
+        return Circumstances(self._locked, frozenset(self._closed), self._silences)
 
     def _places(self, subject: Subject) -> frozenset[str]:
         if subject.host:
@@ -215,6 +208,7 @@ class Judge:
                 self._locked[key] = look.at
             elif look.at - self._locked.get(key, look.at) > _DAY:
                 del self._locked[key]
+            self._close(app.app, look.host, is_closed=app.closed)
             self._window.add(look.host, look.at, app)
             begun = deploys.unended(app.entries, self._unended.get(key, ""))
             self._unended.pop(key, None)
@@ -222,6 +216,12 @@ class Judge:
                 self._unended[key] = begun
         for disk in look.seen.disks if look.seen else ():
             self._trail(look.host, disk.path, look.at).add(look.at, disk.free)
+
+    def _close(self, app: str, host: str, *, is_closed: bool) -> None:
+        if is_closed:
+            self._closed[app] = host
+        elif self._closed.get(app) == host:
+            del self._closed[app]
 
     def _trail(self, host: str, path: str, now: float) -> recent.Trail:
         if (host, path) not in self._trails:
@@ -272,6 +272,7 @@ class Judge:
             seen = self._looks.pop(host).seen
             for app in seen.apps if seen else ():
                 self._window.forget(app.app, host)
+                self._close(app.app, host, is_closed=False)
             self._restarts.pop(host, None)
         for key in [one for one in self._trails if one[0] not in hosts]:
             del self._trails[key]

@@ -66,6 +66,9 @@ def full_in(points: Points, free: float, now: float) -> float | None:
     """
     if not points or now - points[0][0] < _LEAST_HISTORY:
         return None
+    # The same as below, for the longest span: hardly any disk comes further.
+    if free >= _NEWLY * min(least for at, least in points if at < now - SPANS[-1]):
+        return None
     for span in SPANS:
         slope = _slope(points, span, now)
         if slope is None:

@@ -1,0 +1,200 @@
+"""What the store knows of other days: for the rules (observations.History), and for the page.
+
+The rules never wait for a disk: what is asked for the first time is unknown until a thread has read
+it. Readers do not hold the writer up (WAL).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from cartwheel_monitor import database, schema
+from cartwheel_monitor.observations import Usual
+from cartwheel_monitor.recent import TRAIL_SECONDS
+from cartwheel_monitor.rules.slow import p95
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+DAYS = 7
+# An hour with fewer requests says nothing about what is usual.
+_LEAST_REQUESTS = 50
+# Of the share: a quarter of a day must be known; of an hour of the day: three days, with the hour
+# before and the one after, so that one busy evening is not "usual".
+_LEAST_HOURS = 6
+_LEAST_SAME_HOURS = 3
+_QUERY_SECONDS = 10.0
+_STEPS = 10_000
+
+Key = tuple[str, str, int]
+
+
+class Past:
+    """`start` before the first look; then `usual` and `disk` answer at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._usual: dict[tuple[str, str], tuple[int, Usual]] = {}
+        self._disks: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        self._asked: deque[Key] = deque()
+        self._news = threading.Condition()
+        self._is_ending = False
+        self._thread = threading.Thread(target=self._read, name="past", daemon=True)
+
+    def start(self, now: float) -> None:
+        """Read what was free on the disks, and begin to read what is asked."""
+        try:
+            with reading(self._path) as db:
+                self._disks = _disks(db, now)
+        except (OSError, sqlite3.Error):
+            self._disks = {}  # the disks' last days are learned anew
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._news:
+            self._is_ending = True
+            self._news.notify_all()
+
+    def usual(self, app: str, host: str, at: float) -> Usual:
+        """Of this hour; the last known one until that is read."""
+        hour = int(at // _HOUR)
+        with self._news:
+            known = self._usual.get((app, host))
+            if known is None or known[0] != hour:
+                key = (app, host, hour)
+                if key not in self._asked:
+                    self._asked.append(key)
+                    self._news.notify_all()
+            return known[1] if known else Usual()
+
+    def disk(self, host: str, path: str, until: float) -> tuple[tuple[float, float], ...]:
+        """As it was at the start."""
+        return tuple(one for one in self._disks.get((host, path), ()) if one[0] <= until)
+
+    def _read(self) -> None:
+        while True:
+            with self._news:
+                while not self._asked and not self._is_ending:
+                    self._news.wait(_HOUR)
+                if self._is_ending:
+                    return
+                asked = self._asked[0]
+            app, host, hour = asked
+            try:
+                with reading(self._path) as db:
+                    found = usual_of(db, app, host, hour * _HOUR)
+            except (OSError, sqlite3.Error):
+                found = Usual()  # unknown for this hour; it is asked again in the next
+            with self._news:
+                self._asked.popleft()
+                self._usual[app, host] = (hour, found)
+
+
+@contextmanager
+def reading(path: Path, seconds: float = _QUERY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads; no question to it takes longer than that."""
+    with closing(database.connect_reading(path)) as db:
+        end = time.monotonic() + seconds
+        db.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
+        yield db
+
+
+def usual_of(db: sqlite3.Connection, app: str, host: str, at: float) -> Usual:
+    """What was usual in the days before `at`; of a host that is new, what is usual for the app."""
+    hours = _hours(db, app, host, at)
+    if host and len(hours) < _LEAST_HOURS:
+        hours = _hours(db, app, "", at)
+    shares = [failed / count for _at, count, failed, _times in hours]
+    same = [p95(times) for began, _count, _failed, times in hours if _apart(began, at) <= 1]
+    known = [one for one in same if one is not None]
+    return Usual(
+        statistics.median(shares) if len(shares) >= _LEAST_HOURS else None,
+        statistics.median(known) if len(known) >= _LEAST_SAME_HOURS else None,
+    )
+
+
+def _apart(one: float, other: float) -> int:
+    """How far two hours of the day are apart."""
+    hours = abs(int(one // _HOUR) - int(other // _HOUR)) % 24
+    return min(hours, 24 - hours)
+
+
+def _hours(
+    db: sqlite3.Connection, app: str, host: str, at: float
+) -> list[tuple[float, int, int, Sequence[int]]]:
+    """(time, requests, failed, times) of the hours before `at` that had enough requests."""
+    sums = ", ".join(f"total({name})" for name in ("requests", "failed", *schema.TIMES))
+    which = "host = ?2" if host else "host <> ?2"
+    rows = db.execute(
+        f"SELECT hours.at, {sums} FROM hours JOIN subjects ON subjects.id = hours.subject"  # noqa: S608 - our names
+        f" WHERE app = ?1 AND {which} AND hours.at >= ?3 AND hours.at < ?4 GROUP BY hours.at",
+        (app, host, at - DAYS * _DAY, at // _HOUR * _HOUR),
+    )
+    return [
+        (float(row[0]), int(row[1]), int(row[2]), [int(one) for one in row[3:]])
+        for row in rows
+        if row[1] >= _LEAST_REQUESTS
+    ]
+
+
+def _disks(db: sqlite3.Connection, now: float) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for table, since, until in (
+        ("hours", now - TRAIL_SECONDS, now - _DAY),
+        ("minutes", now - _DAY, now),
+    ):
+        rows = db.execute(
+            f"SELECT host, about, {table}.at, free FROM {table}"  # noqa: S608 - our names
+            f" JOIN subjects ON subjects.id = {table}.subject"
+            f" WHERE app = '' AND about <> '' AND free IS NOT NULL"
+            f" AND {table}.at >= ? AND {table}.at < ? ORDER BY {table}.at",
+            (since, until),
+        )
+        for host, path, at, free in rows:
+            found.setdefault((host, path), []).append((float(at), float(free)))
+    return found
+
+
+# For the page
+
+
+def series(
+    path: Path,
+    subject: tuple[str, str, str],
+    columns: Sequence[str],
+    *,
+    since: float,
+    until: float,
+    table: str = "minutes",
+) -> list[tuple[float | None, ...]]:
+    """(time, columns...) of a subject (app, host, about), oldest first. Raises sqlite3.Error."""
+    if table not in schema.LEVELS or not set(columns) <= set(schema.COLUMNS):
+        raise ValueError("no such table or column")
+    names = ", ".join((f"{table}.at", *columns))
+    with reading(path) as db:
+        rows = db.execute(
+            f"SELECT {names} FROM {table} JOIN subjects ON subjects.id = {table}.subject"  # noqa: S608 - checked above
+            f" WHERE app = ? AND host = ? AND about = ? AND {table}.at >= ? AND {table}.at < ?"
+            f" ORDER BY {table}.at",
+            (*subject, since, until),
+        )
+        return [tuple(row) for row in rows]
+
+
+def kept(path: Path) -> Mapping[str, str]:
+    """All texts that were `put`. Raises sqlite3.Error."""
+    with reading(path) as db:
+        return dict(db.execute("SELECT key, data FROM kept").fetchall())
+
+
+def incidents(path: Path, most: int) -> list[str]:
+    """The last incidents as JSON (records.of_incident), newest first. Raises sqlite3.Error."""
+    with reading(path) as db:
+        asked = "SELECT data FROM incidents ORDER BY number DESC LIMIT ?"
+        return [str(row[0]) for row in db.execute(asked, (most,))]

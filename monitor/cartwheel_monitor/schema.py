@@ -1,0 +1,122 @@
+"""The database's tables. They only grow: a column that is added may be NULL or has a default, none
+is ever taken away or changes its meaning. So an earlier version of the monitor reads a newer file,
+and a rollback of the monitor works.
+
+One wide row for each subject and span of time, in three tables of the same form: `raw` has each
+look, `minutes` and `hours` are added up while the looks come in. There is no roll-up that could be
+late, or interrupted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cartwheel.host.wire.look import BOUNDS
+
+APPLICATION_ID = 0x43574D4E
+VERSION = 1
+TIMES = tuple(f"t{place}" for place in range(len(BOUNDS) + 1))
+
+# How two rows of a span become one: the sum, the larger, the smaller, or the later.
+SUM, MOST, LEAST, LAST = "sum", "most", "least", "last"
+COLUMNS: dict[str, str] = {
+    # looks or probes, and how many of them failed; the time that probes took
+    "looks": SUM,
+    "bad": SUM,
+    "probe_seconds": SUM,
+    "probe_longest": MOST,
+    # requests of visitors: in so many seconds; of BOUNDS
+    "seconds": SUM,
+    "requests": SUM,
+    "failed": SUM,
+    **dict.fromkeys(TIMES, SUM),
+    # processes: how many did not run, how often systemd started one again
+    "down": MOST,
+    "restarts": SUM,
+    # bytes; of a host what is available, of an app what it uses
+    "memory": LAST,
+    "memory_available": LEAST,
+    "memory_used": MOST,
+    "load": MOST,
+    "cpus": LAST,
+    # of a file system
+    "size": LAST,
+    "free": LEAST,
+    "inodes": LAST,
+    "free_inodes": LEAST,
+}
+_MERGED = {
+    SUM: "coalesce({0} + excluded.{0}, {0}, excluded.{0})",
+    MOST: "coalesce(max({0}, excluded.{0}), {0}, excluded.{0})",
+    LEAST: "coalesce(min({0}, excluded.{0}), {0}, excluded.{0})",
+    LAST: "coalesce(excluded.{0}, {0})",
+}
+LEVELS = {"raw": 1, "minutes": 60, "hours": 3600}
+"""The tables, and the span of a row in seconds."""
+
+_TABLES = {
+    "subjects": (
+        "id INTEGER PRIMARY KEY, app TEXT NOT NULL, host TEXT NOT NULL, about TEXT NOT NULL,"
+        " UNIQUE (app, host, about)"
+    ),
+    "kept": "key TEXT PRIMARY KEY, data TEXT NOT NULL",
+    "incidents": (
+        "number INTEGER PRIMARY KEY, kind TEXT NOT NULL, app TEXT NOT NULL, began REAL NOT NULL,"
+        " ended REAL, data TEXT NOT NULL"
+    ),
+    "news": "id INTEGER PRIMARY KEY, at REAL NOT NULL, number INTEGER NOT NULL, data TEXT NOT NULL",
+    "deliveries": (
+        "news INTEGER NOT NULL, messenger TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
+        " done REAL, problem TEXT NOT NULL DEFAULT '', PRIMARY KEY (news, messenger)"
+    ),
+}
+
+
+class ForeignError(Exception):
+    """The file is a database of something else."""
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Make what is missing. Raises ForeignError, and sqlite3.Error."""
+    found = db.execute("PRAGMA application_id").fetchone()[0]
+    is_empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if found != APPLICATION_ID and not (is_empty and found == 0):
+        raise ForeignError("it is a database of something else")
+    if is_empty:
+        # It gives room back when the oldest rows go; to be set before the first table.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for name, columns in _TABLES.items():
+            db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        for name in LEVELS:
+            db.execute(
+                f"CREATE TABLE IF NOT EXISTS {name} (subject INTEGER NOT NULL, at INTEGER NOT NULL,"
+                " PRIMARY KEY (subject, at)) WITHOUT ROWID"
+            )
+            there = {row[1] for row in db.execute(f"PRAGMA table_info({name})")}
+            for column in COLUMNS:
+                if column not in there:
+                    db.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
+        version = max(VERSION, db.execute("PRAGMA user_version").fetchone()[0])
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _adding(table: str) -> str:
+    names = ", ".join(COLUMNS)
+    marks = ", ".join("?" * len(COLUMNS))
+    merged = ", ".join(f"{name} = {_MERGED[how].format(name)}" for name, how in COLUMNS.items())
+    return (
+        f"INSERT INTO {table} (subject, at, {names}) VALUES (?, ?, {marks})"  # noqa: S608 - our names
+        f" ON CONFLICT (subject, at) DO UPDATE SET {merged}"
+    )
+
+
+ADDING = {table: _adding(table) for table in LEVELS}
+"""The statement that adds a row to what its span has already, for each table."""
