@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from cartwheel.host.wire.look import AppLook
 from cartwheel_monitor import incidents, pulse, quiet, recent
 from cartwheel_monitor.incidents import Book, Incident, Member, Told
 from cartwheel_monitor.limits import DEFAULTS, Limits
@@ -30,14 +31,26 @@ class Watched:
 
 
 @dataclass(frozen=True)
+class Deployed:
+    """The last deploy or rollback of an app that was confirmed."""
+
+    at: float
+    kind: str
+    release: str
+    who: str
+
+
+@dataclass(frozen=True)
 class State:
-    """What must survive a restart. `unended`: by app and host, what a journal began."""
+    """What must survive a restart. `unended`: by app and host, what a journal began. `deployed`: by
+    app."""
 
     pulses: Mapping[Subject, Pulse] = field(default_factory=dict)
     book: Book = field(default_factory=Book)
     locked: Mapping[tuple[str, str], float] = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
     unended: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    deployed: Mapping[str, Deployed] = field(default_factory=dict)
 
 
 class Judge:
@@ -61,6 +74,7 @@ class Judge:
         self._locked = dict(known.locked)
         self._silences = known.silences
         self._unended = dict(known.unended)
+        self._deployed = dict(known.deployed)
         self._closed: dict[str, str] = {}  # apps in maintenance, by a host that says so
         self._looks: dict[str, Look] = {}
         self._window = recent.Window(limits.window_seconds)
@@ -145,6 +159,11 @@ class Judge:
         return self._silences
 
     @property
+    def deployed(self) -> Mapping[str, Deployed]:
+        """The last deploy of each app, as far as it was seen."""
+        return self._deployed
+
+    @property
     def down(self) -> frozenset[Subject]:
         return frozenset(one for one, found in self._pulses.items() if found.state == "down")
 
@@ -163,7 +182,10 @@ class Judge:
             for one, found in pulses.items()
             if found.state == "down" or found.bad
         }
-        return State(kept, self._book, dict(self._locked), self._silences, dict(self._unended))
+        return State(
+            kept, self._book, dict(self._locked), self._silences, dict(self._unended),
+            dict(self._deployed),
+        )  # fmt: skip
 
     # How
 
@@ -210,12 +232,21 @@ class Judge:
                 del self._locked[key]
             self._close(app.app, look.host, is_closed=app.closed)
             self._window.add(look.host, look.at, app)
+            self._note_deploys(app)
             begun = deploys.unended(app.entries, self._unended.get(key, ""))
             self._unended.pop(key, None)
             if begun:
                 self._unended[key] = begun
         for disk in look.seen.disks if look.seen else ():
             self._trail(look.host, disk.path, look.at).add(look.at, disk.free)
+
+    def _note_deploys(self, app: AppLook) -> None:
+        for one in app.entries:
+            if one.kind in ("deploy", "rollback") and one.result == "confirmed":
+                found = Deployed(one.at or 0.0, one.kind, one.release or "", one.who or "?")
+                known = self._deployed.get(app.app)
+                if known is None or known.at <= found.at:
+                    self._deployed[app.app] = found
 
     def _close(self, app: str, host: str, *, is_closed: bool) -> None:
         if is_closed:
@@ -235,10 +266,12 @@ class Judge:
         )
         apps = [one.app for one in look.seen.apps] if look.seen else []
         traffic = {
-            key: one for app in apps for key, one in self._window.traffic(look.at, app).items()
+            key: one
+            for app in apps
+            for key, one in self._window.traffic(look.at, app, look.host).items()
         }
         usual: dict[tuple[str, str], Usual] = {
-            key: self._history.usual(*key, look.at) for key in traffic if key[1] in ("", look.host)
+            key: self._history.usual(*key, look.at) for key in traffic
         }
         return Around(
             before=before,

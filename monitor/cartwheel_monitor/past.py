@@ -11,8 +11,9 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel_monitor import database, schema
@@ -24,15 +25,25 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 DAYS = 7
 # An hour with fewer requests says nothing about what is usual.
-_LEAST_REQUESTS = 50
+LEAST_REQUESTS = 50
 # Of the share: a quarter of a day must be known; of an hour of the day: three days, with the hour
 # before and the one after, so that one busy evening is not "usual".
-_LEAST_HOURS = 6
+LEAST_HOURS = 6
 _LEAST_SAME_HOURS = 3
 _QUERY_SECONDS = 10.0
 _STEPS = 10_000
 
 Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Hour:
+    """The requests of an hour; `times` as in observations.Traffic."""
+
+    at: float
+    count: int
+    failed: int
+    times: tuple[int, ...]
 
 
 class Past:
@@ -90,7 +101,8 @@ class Past:
                 with reading(self._path) as db:
                     found = usual_of(db, app, host, hour * _HOUR)
             except (OSError, sqlite3.Error):
-                found = Usual()  # unknown for this hour; it is asked again in the next
+                # As in the hour before; it is asked again in the next.
+                found = self._usual.get((app, host), (0, Usual()))[1]
             with self._news:
                 self._asked.popleft()
                 self._usual[app, host] = (hour, found)
@@ -108,13 +120,19 @@ def reading(path: Path, seconds: float = _QUERY_SECONDS) -> Iterator[sqlite3.Con
 def usual_of(db: sqlite3.Connection, app: str, host: str, at: float) -> Usual:
     """What was usual in the days before `at`; of a host that is new, what is usual for the app."""
     hours = _hours(db, app, host, at)
-    if host and len(hours) < _LEAST_HOURS:
+    if host and len(hours) < LEAST_HOURS:
         hours = _hours(db, app, "", at)
-    shares = [failed / count for _at, count, failed, _times in hours]
-    same = [p95(times) for began, _count, _failed, times in hours if _apart(began, at) <= 1]
+    return usual_from(hours, at)
+
+
+def usual_from(hours: Iterable[Hour], at: float) -> Usual:
+    """By the hours of the days before that had enough requests."""
+    every = [one for one in hours if one.count >= LEAST_REQUESTS]
+    shares = [one.failed / one.count for one in every]
+    same = [p95(one.times) for one in every if _apart(one.at, at) <= 1]
     known = [one for one in same if one is not None]
     return Usual(
-        statistics.median(shares) if len(shares) >= _LEAST_HOURS else None,
+        statistics.median(shares) if len(shares) >= LEAST_HOURS else None,
         statistics.median(known) if len(known) >= _LEAST_SAME_HOURS else None,
     )
 
@@ -125,10 +143,8 @@ def _apart(one: float, other: float) -> int:
     return min(hours, 24 - hours)
 
 
-def _hours(
-    db: sqlite3.Connection, app: str, host: str, at: float
-) -> list[tuple[float, int, int, Sequence[int]]]:
-    """(time, requests, failed, times) of the hours before `at` that had enough requests."""
+def _hours(db: sqlite3.Connection, app: str, host: str, at: float) -> list[Hour]:
+    """The hours before `at` that had enough requests."""
     sums = ", ".join(f"total({name})" for name in ("requests", "failed", *schema.TIMES))
     which = "host = ?2" if host else "host <> ?2"
     rows = db.execute(
@@ -136,11 +152,11 @@ def _hours(
         f" WHERE app = ?1 AND {which} AND hours.at >= ?3 AND hours.at < ?4 GROUP BY hours.at",
         (app, host, at - DAYS * _DAY, at // _HOUR * _HOUR),
     )
-    return [
-        (float(row[0]), int(row[1]), int(row[2]), [int(one) for one in row[3:]])
+    every = (
+        Hour(float(row[0]), int(row[1]), int(row[2]), tuple(int(one) for one in row[3:]))
         for row in rows
-        if row[1] >= _LEAST_REQUESTS
-    ]
+    )
+    return [one for one in every if one.count >= LEAST_REQUESTS]
 
 
 def _disks(db: sqlite3.Connection, now: float) -> dict[tuple[str, str], list[tuple[float, float]]]:

@@ -42,9 +42,11 @@ def after(pulse: Pulse, look: Verdict) -> tuple[Pulse, Change]:
         if now.state == "well" and now.bad >= kind.bad_looks:
             return replace(now, state="down"), "down"
         return now, ""
+    if pulse.state == "well":
+        return (Pulse() if pulse.bad else pulse), ""
     now = replace(pulse, bad=0, good=pulse.good + 1)
-    if now.state == "down" and now.good >= kind.good_looks:
-        return Pulse(good=now.good), "well"
+    if now.good >= kind.good_looks:
+        return Pulse(), "well"
     return now, ""
 
 

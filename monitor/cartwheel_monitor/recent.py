@@ -28,17 +28,24 @@ class Window:
         if found is not None and found.seconds <= self._seconds:
             self._samples.setdefault((app.app, host), deque()).append((at, found))
 
-    def traffic(self, now: float, app: str) -> dict[tuple[str, str], Traffic]:
-        """By host, and of all hosts together as ""."""
-        found = {
-            (app, host): _together(self._fresh(app, host, now), self._seconds)
-            for name, host in list(self._samples)
-            if name == app
-        }
-        found = {key: one for key, one in found.items() if one.seconds}
-        if found:
-            found[app, ""] = _sum(found.values(), self._seconds)
+    def traffic(self, now: float, app: str, host: str) -> dict[tuple[str, str], Traffic]:
+        """Of this host; and of all hosts together, as "", with the first of them only: bad looks
+        are counted, and forty hosts make forty looks in the time of one."""
+        if not self._is_fresh(app, host, now):
+            return {}
+        found = {(app, host): _one_after_another(self._fresh(app, host, now), self._seconds)}
+        hosts = [each for name, each in self._samples if name == app]
+        hosts = [each for each in hosts if self._is_fresh(app, each, now)]
+        if host == min(hosts):
+            every = (self._fresh(app, each, now) for each in hosts)
+            found[app, ""] = _side_by_side(
+                [_one_after_another(each, self._seconds) for each in every]
+            )
         return found
+
+    def _is_fresh(self, app: str, host: str, now: float) -> bool:
+        samples = self._samples.get((app, host))
+        return bool(samples) and samples[-1][0] > now - self._seconds  # type: ignore[index]  # has some
 
     def forget(self, app: str, host: str) -> None:
         self._samples.pop((app, host), None)
@@ -50,23 +57,22 @@ class Window:
         return [one for _at, one in samples]
 
 
-def _together(samples: Sequence[Requests], most_seconds: float) -> Traffic:
-    return _sum((Traffic(one.seconds, one.count, one.failed, one.times) for one in samples),
-                most_seconds, one_after_another=True)  # fmt: skip
+def _one_after_another(samples: Sequence[Requests], most_seconds: float) -> Traffic:
+    seconds = min(sum(one.seconds for one in samples), most_seconds)
+    return Traffic(seconds, *_sums(samples))
 
 
-def _sum(
-    every: Iterable[Traffic], most_seconds: float, *, one_after_another: bool = False
-) -> Traffic:
-    times = [0] * (len(BOUNDS) + 1)
-    seconds, count, failed = 0.0, 0, 0
-    for one in every:
-        seconds = seconds + one.seconds if one_after_another else max(seconds, one.seconds)
-        count += one.count
-        failed += one.failed
-        for place, more in enumerate(one.times[: len(times)]):
-            times[place] += more
-    return Traffic(min(seconds, most_seconds), count, failed, tuple(times))
+def _side_by_side(every: Sequence[Traffic]) -> Traffic:
+    return Traffic(max(one.seconds for one in every), *_sums(every))
+
+
+def _sums(every: Sequence[Requests | Traffic]) -> tuple[int, int, tuple[int, ...]]:
+    times = (one.times for one in every if len(one.times) == len(BOUNDS) + 1)
+    return (
+        sum(one.count for one in every),
+        sum(one.failed for one in every),
+        tuple(map(sum, zip(*times))),
+    )
 
 
 class Restarts:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Union
 
 from cartwheel_monitor.incidents import Book, Incident, Member
-from cartwheel_monitor.judge import State
+from cartwheel_monitor.judge import Deployed, State
 from cartwheel_monitor.pulse import Pulse
 from cartwheel_monitor.quiet import Silence
 from cartwheel_monitor.subjects import KINDS, Subject
@@ -89,6 +89,10 @@ def of_state(state: State) -> dict[str, Json]:
         "next_number": state.book.next_number,
         "locked": [[app, host, at] for (app, host), at in state.locked.items()],
         "silences": [of_silence(one) for one in state.silences],
+        "deployed": [
+            {"app": app, "at": one.at, "kind": one.kind, "release": one.release, "who": one.who}
+            for app, one in state.deployed.items()
+        ],
         "unended": [[app, host, what] for (app, host), what in state.unended.items()],
     }
 
@@ -116,9 +120,15 @@ def state(found: Json) -> State:
     unended = {
         (str(app), str(host)): str(what) for app, host, what in _threes(known.get("unended"))
     }
+    deployed = {
+        text(one, "app"): Deployed(
+            number(one, "at"), text(one, "kind"), text(one, "release"), text(one, "who")
+        )
+        for one in _tables(known.get("deployed"))
+    }
     return State(
         pulses, book(every, int(number(known, "next_number"))), locked,
-        silences(known.get("silences")), unended,
+        silences(known.get("silences")), unended, deployed,
     )  # fmt: skip
 
 

@@ -329,9 +329,8 @@ class Store:
         except Exception as error:
             subjects.forget()
             with self._news:
-                if isinstance(error, (OSError, sqlite3.OperationalError)) or database.is_torn(
-                    error
-                ):
+                may_work = isinstance(error, (OSError, sqlite3.OperationalError))
+                if may_work or database.is_torn(error):
                     self._rows.extendleft(reversed(rows))
                     self._jobs.extendleft(reversed(jobs))
                     self._trim()

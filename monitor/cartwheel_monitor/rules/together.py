@@ -8,9 +8,7 @@ from cartwheel_monitor.observations import Around, Look
 
 
 def judged(look: Look, app: str, around: Around) -> Iterator[str]:
-    """The host, and "" for all hosts of the app at the look of the first of them only: bad looks
-    are counted, and forty hosts make forty looks in the time of one."""
+    """The host; and "" for all hosts, where their requests were added up (recent.Window)."""
     yield look.host
-    hosts = [host for name, host in around.traffic if name == app and host]
-    if look.host == min(hosts, default=""):
+    if (app, "") in around.traffic:
         yield ""
