@@ -11,8 +11,6 @@ from typing import Literal
 
 from cartwheel_monitor.subjects import HOST, KINDS, NETWORK, SITE, Subject
 
-# What begins so shortly before or after another trouble of the same place has the same cause.
-TOGETHER_SECONDS = 120.0
 _LEAST_HOSTS = 3  # of fewer hosts "most of them" says nothing
 
 News = Literal["opened", "worse", "again", "recovered"]
@@ -168,7 +166,8 @@ def _news_of(one: Incident, now: float) -> News | None:
 
 def _is_past(one: Incident, now: float) -> bool:
     """Whether something that happened is told, and nothing more can belong to it."""
-    return KINDS[one.kind].event and one.told is not None and now - one.seen > TOGETHER_SECONDS
+    kind = KINDS[one.kind]
+    return kind.event and one.told is not None and now - one.seen > kind.together_seconds
 
 
 def _belongs(one: Incident, member: Member) -> bool:
@@ -181,7 +180,8 @@ def _belongs(one: Incident, member: Member) -> bool:
     if one.kind in follows and _same_place(one, member):
         return True
     # One after the other, each soon after one before: what spreads has one cause.
-    if min(abs(member.began - each.began) for each in one.every) > TOGETHER_SECONDS:
+    apart = min(abs(member.began - each.began) for each in one.every)
+    if apart > KINDS[subject.kind].together_seconds:
         return False
     if (one.kind, one.app) == (subject.kind, subject.app):
         return True

@@ -24,12 +24,12 @@ from cartwheel_monitor.rules.slow import p95
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 DAYS = 7
-# An hour with fewer requests says nothing about what is usual.
+# A span with fewer requests says nothing about what is usual.
 LEAST_REQUESTS = 50
-# Of the share: a quarter of a day must be known; of an hour of the day: three days, with the hour
-# before and the one after, so that one busy evening is not "usual".
+# Of the share a quarter of a day must be known, of this hour three days.
 LEAST_HOURS = 6
-_LEAST_SAME_HOURS = 3
+_LEAST_DAYS = 3
+PART_SECONDS = 600.0
 _QUERY_SECONDS = 10.0
 _STEPS = 10_000
 
@@ -37,8 +37,8 @@ Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Hour:
-    """The requests of an hour; `times` as in observations.Traffic."""
+class Span:
+    """The requests of a span of time; `times` as in observations.Traffic."""
 
     at: float
     count: int
@@ -119,44 +119,60 @@ def reading(path: Path, seconds: float = _QUERY_SECONDS) -> Iterator[sqlite3.Con
 
 def usual_of(db: sqlite3.Connection, app: str, host: str, at: float) -> Usual:
     """What was usual in the days before `at`; of a host that is new, what is usual for the app."""
-    hours = _hours(db, app, host, at)
+    hours = _spans(db, app, host, "hours", _HOUR, [(at - DAYS * _DAY, at // _HOUR * _HOUR)])
     if host and len(hours) < LEAST_HOURS:
-        hours = _hours(db, app, "", at)
-    return usual_from(hours, at)
+        return usual_of(db, app, "", at)
+    same = [
+        (began, began + _HOUR)
+        for day in range(1, DAYS + 1)
+        for began in [at // _HOUR * _HOUR - day * _DAY]
+    ]
+    return usual_from(hours, _spans(db, app, host, "minutes", PART_SECONDS, same), at)
 
 
-def usual_from(hours: Iterable[Hour], at: float) -> Usual:
-    """By the hours of the days before that had enough requests."""
-    every = [one for one in hours if one.count >= LEAST_REQUESTS]
-    shares = [one.failed / one.count for one in every]
-    same = [p95(one.times) for one in every if _apart(one.at, at) <= 1]
-    known = [one for one in same if one is not None]
+def usual_from(hours: Iterable[Span], parts: Iterable[Span], at: float) -> Usual:
+    """By the hours of the days before, and by the parts of this hour on those days.
+
+    Of each day the slowest part counts: a report that makes ten minutes slow each night is usual.
+    """
+    shares = [one.failed / one.count for one in hours if one.count >= LEAST_REQUESTS]
+    slowest: dict[int, float] = {}
+    for one in parts:
+        found = p95(one.times)
+        if found is not None and one.count >= LEAST_REQUESTS:
+            day = int((at - one.at) // _DAY)
+            slowest[day] = max(found, slowest.get(day, 0.0))
     return Usual(
         statistics.median(shares) if len(shares) >= LEAST_HOURS else None,
-        statistics.median(known) if len(known) >= _LEAST_SAME_HOURS else None,
+        statistics.median(slowest.values()) if len(slowest) >= _LEAST_DAYS else None,
     )
 
 
-def _apart(one: float, other: float) -> int:
-    """How far two hours of the day are apart."""
-    hours = abs(int(one // _HOUR) - int(other // _HOUR)) % 24
-    return min(hours, 24 - hours)
-
-
-def _hours(db: sqlite3.Connection, app: str, host: str, at: float) -> list[Hour]:
-    """The hours before `at` that had enough requests."""
+def _spans(
+    db: sqlite3.Connection,
+    app: str,
+    host: str,
+    table: str,
+    seconds: float,
+    when: Iterable[tuple[float, float]],
+) -> list[Span]:
+    """The requests in spans of so many seconds, within these times; those that had enough."""
     sums = ", ".join(f"total({name})" for name in ("requests", "failed", *schema.TIMES))
     which = "host = ?2" if host else "host <> ?2"
-    rows = db.execute(
-        f"SELECT hours.at, {sums} FROM hours JOIN subjects ON subjects.id = hours.subject"  # noqa: S608 - our names
-        f" WHERE app = ?1 AND {which} AND hours.at >= ?3 AND hours.at < ?4 GROUP BY hours.at",
-        (app, host, at - DAYS * _DAY, at // _HOUR * _HOUR),
-    )
-    every = (
-        Hour(float(row[0]), int(row[1]), int(row[2]), tuple(int(one) for one in row[3:]))
-        for row in rows
-    )
-    return [one for one in every if one.count >= LEAST_REQUESTS]
+    found: list[Span] = []
+    for since, until in when:
+        rows = db.execute(
+            f"SELECT min({table}.at), {sums} FROM {table}"  # noqa: S608 - our names
+            f" JOIN subjects ON subjects.id = {table}.subject"
+            f" WHERE app = ?1 AND {which} AND {table}.at >= ?3 AND {table}.at < ?4"
+            f" GROUP BY {table}.at / {int(seconds)}",
+            (app, host, since, until),
+        )
+        found += [
+            Span(float(row[0]), int(row[1]), int(row[2]), tuple(int(one) for one in row[3:]))
+            for row in rows
+        ]
+    return [one for one in found if one.count >= LEAST_REQUESTS]
 
 
 def _disks(db: sqlite3.Connection, now: float) -> dict[tuple[str, str], list[tuple[float, float]]]:

@@ -12,6 +12,9 @@ SITE_GATHER_SECONDS = 3.0
 HOST_GATHER_SECONDS = 15.0
 LOOK_GATHER_SECONDS = 25.0
 AGAIN_SECONDS = 3600.0
+TOGETHER_SECONDS = 120.0
+# Shares and times are of some minutes: the same trouble shows sooner on a busy host.
+_SHARE_TOGETHER_SECONDS = 600.0
 _DAY = 86400.0
 
 
@@ -23,7 +26,8 @@ class Kind:
     good before it is over. `grave`: visitors notice. `by_deploys`: a deploy, rollback or restart
     makes it happen, so it says nothing while one holds the app's lock, and shortly after. `event`:
     it happened and is no state; it is told once. `gather_seconds`: how long others may join it
-    before it is told; `again_seconds`: when it is told again while it lasts.
+    before it is told; `again_seconds`: when it is told again while it lasts. What begins within
+    `together_seconds` before or after another trouble of the same place or kind has the same cause.
     """
 
     name: str
@@ -35,15 +39,29 @@ class Kind:
     event: bool = False
     gather_seconds: float = LOOK_GATHER_SECONDS
     again_seconds: float = AGAIN_SECONDS
+    together_seconds: float = TOGETHER_SECONDS
 
 
 SITE = Kind("site", grave=True, gather_seconds=SITE_GATHER_SECONDS)
 """The site does not answer as it should, from outside."""
 HOST = Kind("host", gather_seconds=HOST_GATHER_SECONDS)
 """The host cannot be looked into."""
-ERRORS = Kind("errors", bad_looks=3, good_looks=6, grave=True, follows=("site",))
+ERRORS = Kind(
+    "errors",
+    bad_looks=3,
+    good_looks=6,
+    grave=True,
+    follows=("site",),
+    together_seconds=_SHARE_TOGETHER_SECONDS,
+)
 """The share of 5xx answers is high."""
-SLOW = Kind("slow", bad_looks=6, good_looks=6, follows=("site", "errors"))
+SLOW = Kind(
+    "slow",
+    bad_looks=6,
+    good_looks=6,
+    follows=("site", "errors"),
+    together_seconds=_SHARE_TOGETHER_SECONDS,
+)
 """Answers are much slower than usual."""
 PROCESS = Kind("process", by_deploys=True, follows=("host",))
 """A process of the live release does not run."""

@@ -22,8 +22,12 @@ _PARTS = 6
 _AHEAD = 2.0
 # A whole day must be known: what comes and goes each night has then been seen once.
 _LEAST_HISTORY = 25 * _HOUR
-# What was as low before, within the days that are known, is no news.
-_NEWLY = 0.9
+# What was about as low before, within the days that are known, is no news: a backup is a bit
+# larger than that of the night before.
+_NEWLY = 0.75
+# No sixth of a span grows less than this part of the others: else it is a part of a larger thing
+# that has begun or ended there.
+_STEADY = 0.25
 
 
 def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
@@ -62,7 +66,7 @@ def full_in(points: Points, free: float, now: float) -> float | None:
 
     A log is rotated, a cache is emptied, a backup comes and goes: so the most that was free in each
     sixth of a span must fall from one to the next, and it must be less than it ever was. By the
-    shortest such span that says something: what has changed its pace goes on at the new one.
+    shortest such span that says something: who has changed the pace goes on at the new one.
     """
     if not points or now - points[0][0] < _LEAST_HISTORY:
         return None
@@ -91,6 +95,5 @@ def _slope(points: Points, span: float, now: float) -> float | None:
             return None
         most.append(max(inside))
     steps = [earlier - later for earlier, later in zip(most, most[1:])]
-    if min(steps) <= 0:
-        return None
-    return sorted(steps)[len(steps) // 2] / width
+    usual = sorted(steps)[len(steps) // 2]
+    return usual / width if usual > 0 and min(steps) >= usual * _STEADY else None
