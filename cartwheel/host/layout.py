@@ -24,6 +24,7 @@ LOGROTATE = Path("/etc/logrotate.d")
 # Shared by all applications. An application's name starts with a letter, so none has this name.
 PIP = LIB / ".pip"
 UV = LIB / ".uv"
+LOOK = LIB / ".look"
 HOST_LOCK = RUN / ".host.lock"
 ACME_LOCK = RUN / ".acme.lock"
 

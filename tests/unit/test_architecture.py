@@ -30,6 +30,7 @@ LAB_TASKS = ROOT / "lab" / "cartwheel_lab" / "tasks.py"
 # They talk to the session's unit, to a person's terminal or to a test by standard output.
 # `fab --complete` answers the shell.
 MAY_PRINT = {
+    "host/watch/look.py",
     "host/recover.py",
     "host/enter.py",
     "host/timer.py",
@@ -224,6 +225,7 @@ ROOMS = (
         "host.recover",
         "host.timer",
         "host.certificate",
+        "host.watch",
         "host.look",
         "host.diagnose",
         "host.upkeep",
@@ -299,6 +301,7 @@ APACHE = {
     "cartwheel/host/web/apache_shared.py": "the kind: the file that all sites share",
     "cartwheel/host/web/apache_words.py": "the kind: what it says",
     "cartwheel/host/web/kinds.py": "lists the kinds",
+    "cartwheel/host/watch/sites.py": "the little that a quick program needs of them",
     "cartwheel/settings/checks.py": "a name that users must not take",
     "cartwheel/settings/toml_tables.py": "what users type and read",
     "cartwheel/errors.py": "slugs, and what users read",
@@ -313,6 +316,7 @@ NGINX = {
     "cartwheel/host/web/nginx_log.py": "the kind: its logs",
     "cartwheel/host/web/nginx_shared.py": "the kind: the file that all sites share",
     "cartwheel/host/web/kinds.py": "lists the kinds",
+    "cartwheel/host/watch/sites.py": "the little that a quick program needs of them",
     "cartwheel/host/balancer/nginx_links.py": "the balancer of that kind",
     "cartwheel/host/balancer/nginx_site.py": "the balancer of that kind",
     "cartwheel/host/balancer/taken_out.py": "lists the kinds of balancers on hosts",
@@ -396,7 +400,7 @@ def requests() -> dict[str, type]:
 
 def test_a_host_operation_has_one_register() -> None:
     operations = importlib.import_module("cartwheel.host.session.operations")
-    known = {**operations.READING, **operations.CHANGING}
+    known = {**operations.READING, **operations.OF_HOST, **operations.CHANGING}
     assert set(requests()) == {*known, "hello"}
 
 
@@ -404,7 +408,8 @@ def test_a_host_operation_has_one_register() -> None:
 def test_an_operation_takes_its_own_request_and_gives_its_answer(name: str) -> None:
     operations = importlib.import_module("cartwheel.host.session.operations")
     server = importlib.import_module("cartwheel.host.session.server")
-    place = operations.READING.get(name) or operations.CHANGING.get(name)
+    known = {**operations.READING, **operations.OF_HOST, **operations.CHANGING}
+    place = known.get(name)
     function = operations._operation(place) if place else getattr(server, name)
     hints = typing.get_type_hints(function)
     kind = requests()[name]

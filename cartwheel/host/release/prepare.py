@@ -16,7 +16,7 @@ from typing import Dict, Iterable, Iterator, Tuple, Union
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import marks
-from cartwheel.host.state import releases, whole
+from cartwheel.host.state import releases, watchers, whole
 from cartwheel.host.system import children, envfile, files
 from cartwheel.host.system.context import Context, OpError, disk_full, no_room
 from cartwheel.host.wire.codec import to_json
@@ -147,6 +147,7 @@ def _place(at: Layout, request: Configure) -> Dict[str, str]:
     folder, user = at.placed(request.release), pwd.getpwnam(request.user)
     if request.placed:
         files.directory(folder, 0o755)
+        watchers.shut_out(folder)
     variables = {}
     for name, one in request.placed.items():
         path = folder / name
@@ -202,4 +203,6 @@ def complete(ctx: Context, request: Complete) -> Done:
     files.sync_filesystem(at.releases)
     manifest = replace(whole.with_contents(at, manifest), seq=releases.next_sequence(at))
     files.write_json(path, to_json(manifest), 0o640)
+    watchers.let_pass(path.parent)
+    watchers.let_read(path)
     return Done(changed=True)

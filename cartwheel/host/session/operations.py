@@ -37,6 +37,14 @@ READING: Dict[str, str] = {
     "timers": "look.timers:look",
     "timer-output": "look.timers:output",
     "timer-run": "upkeep.timers:run",
+    "monitor-status": "upkeep.monitors:status",
+    "monitor-sshd": "upkeep.sshd:settings",
+}
+# Operations about the host as a whole: they take the short lock of what applications share, and
+# neither a deploy nor a freeze of an application is in their way.
+OF_HOST: Dict[str, str] = {
+    "monitor-allow": "upkeep.monitors:allow",
+    "monitor-forbid": "upkeep.monitors:forbid",
 }
 # Operations that are refused without the application's lock.
 CHANGING: Dict[str, str] = {
@@ -99,7 +107,7 @@ def perform(name: str, ctx: Context, asked: Table) -> Json:
     Raises OpError, also for an unknown name, for a request that does not fit, and for a change
     without the application's lock.
     """
-    place = READING.get(name) or CHANGING.get(name)
+    place = READING.get(name) or OF_HOST.get(name) or CHANGING.get(name)
     if place is None:
         raise OpError("host-side", f"the host side has no operation '{name}'")
     if name in CHANGING and "lock" not in ctx.memory:

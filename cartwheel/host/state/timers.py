@@ -16,7 +16,7 @@ from typing import Dict, List, Optional
 
 from cartwheel.host.layout import RUNNING_OUTPUT, Layout
 from cartwheel.host.schedule import cron, due, zones
-from cartwheel.host.state import assignment, releases
+from cartwheel.host.state import assignment, releases, watchers
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.codec import to_json
@@ -45,7 +45,8 @@ def known(at: Layout) -> Dict[str, Timer]:
 def make_folders(at: Layout, name: str) -> None:
     """Make the places of the timer; the outputs are for those who may read logs."""
     for folder in (at.timers, at.timers / name):
-        files.directory(folder, 0o750)
+        if files.directory(folder, 0o750):
+            watchers.let_list(folder)
     at.logs.mkdir(0o750, parents=True, exist_ok=True)  # somebody removed it
     group = at.logs.stat().st_gid
     for folder in (at.outputs, at.outputs / name):

@@ -14,7 +14,7 @@ from cartwheel.host.system.context import Context
 
 _COMPILE_SECONDS = 60.0
 # With a hash of the source, by which a session knows what it need not compile (loader.py).
-_BY_HASH = ("--invalidation-mode", "unchecked-hash")
+BY_HASH = ("--invalidation-mode", "unchecked-hash")
 
 _PROGRAMS = {
     "recover": "Put the application in order: at boot, and after a killed session.",
@@ -48,13 +48,11 @@ def install(ctx: Context, at: Layout, sources: Dict[str, str], host_files: Dict[
     fresh = files.read_link(at.lib / "current") != version
     for folder in (LIB, at.lib, at.lib / version):
         changed |= files.directory(folder, 0o755)
-    for name, text in sources.items():
-        is_package = any(other.startswith(name + ".") for other in sources)
-        changed |= _write_module(at.lib / version, name + ".__init__" if is_package else name, text)
+    changed |= write_modules(at.lib / version, sources)
     if fresh:
         # -f: a power cut may have torn what an earlier attempt compiled.
         top = str(at.lib / version)
-        compiler = [python, "-I", "-m", "compileall", "-q", "-f", *_BY_HASH, "-s", top, top]
+        compiler = [python, "-I", "-m", "compileall", "-q", "-f", *BY_HASH, "-s", top, top]
         children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
         # Before anything leads there: folders and bytecode are not durable yet.
         files.sync_filesystem(at.lib / version)
@@ -77,6 +75,15 @@ def _script(at: Layout, program: str, what: str, python: str) -> bytes:
         what=what, environment=environment, python=python, program=program, **of_app
     )
     return text.encode()
+
+
+def write_modules(root: Path, sources: Dict[str, str]) -> bool:
+    """Write modules (full name -> text) where `root` is in Python's path."""
+    changed = False
+    for name, text in sources.items():
+        is_package = any(other.startswith(name + ".") for other in sources)
+        changed |= _write_module(root, name + ".__init__" if is_package else name, text)
+    return changed
 
 
 def _write_module(root: Path, name: str, text: str) -> bool:

@@ -17,10 +17,11 @@ from cartwheel.host.balancer import nginx_site
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances, timers
 from cartwheel.host.process.parts import named
-from cartwheel.host.state import record, releases
+from cartwheel.host.state import record, releases, watchers
 from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.upkeep import monitors
 from cartwheel.host.web import configuration, shared_file, tls_change
 from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.upkeep import Removed, Uninstall
@@ -38,7 +39,7 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
     known = record.read(at)
     if known is None:
         with locks.shared_parts(ctx):
-            _shared_parts(at)  # remove the traces of this run's own lock
+            _shared_parts(ctx, at)  # remove the traces of this run's own lock
         raise OpError("not-set-up", f"{at.app} is not set up on this host")
     removed = nginx_site.remove(ctx, at)
     removed += _site(ctx, at)
@@ -46,13 +47,14 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
     removed += _instances(ctx, at, now=request.now)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, request.remove_shared)
+    watchers.leave(at)
     if not at.root.exists():  # where `shared` stays, its files must not become somebody else's
         removed += _account(ctx, known)
         for folder in reversed(known.made_folders):
             files.remove_empty(Path(folder))
         files.remove(at.record)
     with locks.shared_parts(ctx):
-        removed += _shared_parts(at)
+        removed += _shared_parts(ctx, at)
     return Removed(tuple(removed), (str(at.shared),) if at.shared.exists() else ())
 
 
@@ -148,13 +150,14 @@ def _account(ctx: Context, known: Record) -> List[str]:
     return gone
 
 
-def _shared_parts(at: Layout) -> List[str]:
+def _shared_parts(ctx: Context, at: Layout) -> List[str]:
     """Remove what applications share, with the last one; including the locks, which are held."""
     gone: List[str] = []
     locks.discard(at.lock)
-    tools = (layout.PIP, layout.UV)
+    tools = (layout.PIP, layout.UV, layout.LOOK)
     own = {name for tool in tools for name in (tool.name, files.GONE + tool.name)}
     if own.issuperset(files.names(layout.LIB)):
+        gone += monitors.remove_all(ctx, at)
         gone += [str(tool) for tool in tools if files.remove_tree(tool)]
         gone += shared_file.remove()
         locks.discard(layout.HOST_LOCK)

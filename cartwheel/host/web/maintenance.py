@@ -16,7 +16,7 @@ from typing import Dict, List, Optional, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.process.health import NoAnswer, exchange
-from cartwheel.host.state import journal, releases
+from cartwheel.host.state import journal, releases, watchers
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration, front_door
@@ -48,6 +48,7 @@ def turn_on(ctx: Context, request: CloseSite) -> Closed:
         raise OpError("not-deployed", f"{at.app} is not deployed on this host")
     before, was = _texts(at), read(at)
     files.directory(at.maintenance, 0o750, 0, at.root.stat().st_gid)
+    watchers.let_pass(at.maintenance)
     mark = Maintenance(
         about.who, about.message, time.strftime("%F %T"), request.minutes, request.allow
     )
