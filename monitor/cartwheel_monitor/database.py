@@ -47,7 +47,10 @@ class Keeping:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open it for writing; make what is missing. Also raises schema.ForeignError."""
-    db = sqlite3.connect(str(path), timeout=_BUSY_SECONDS, isolation_level=None)
+    # It is opened by one thread and handed to the one that writes.
+    db = sqlite3.connect(
+        str(path), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         schema.prepare(db)
         db.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut loses the last seconds

@@ -39,6 +39,8 @@ _BATCH_SECONDS = 1.0
 _RETRY_SECONDS = (1.0, 5.0, 15.0, 30.0)
 _SHRINK_SECONDS = 600.0
 _CHECK_SECONDS = 60.0
+# A shorter trouble in which nothing was lost is not worth a note.
+WORTH_SECONDS = 60.0
 
 # An earlier version may find more columns than it knows.
 _ADD_INCIDENT = (
@@ -270,7 +272,7 @@ class Store:
             except Exception as error:
                 self._failed(error)
                 failures += 1
-            if ending:
+            if ending and failures in (0, 2):  # one failure may be a lock
                 with suppress(sqlite3.Error):
                     if self._db is not None:
                         self._db.close()
@@ -401,10 +403,11 @@ class Store:
                 return
             self._health = Health()
             seconds = self._clock() - was.since
-            self._add_note(
-                f"the store works again after {seconds:.0f} s ({was.trouble});"
-                f" {was.lost} looks were not kept"
-            )
+            if seconds >= WORTH_SECONDS or was.lost:
+                self._add_note(
+                    f"the store works again after {seconds:.0f} s ({was.trouble});"
+                    f" {was.lost} looks were not kept"
+                )
 
 
 def _with_log(found: State, known: incident_log.Known) -> State:
