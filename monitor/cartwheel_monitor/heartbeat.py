@@ -6,7 +6,6 @@ import http.client
 import threading
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 
@@ -66,7 +65,7 @@ class Heartbeat:
 
 def ask(url: str) -> str:
     """Why the watcher there did not take it; "" if it did. The address stands in no text."""
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    if not url.startswith(("http://", "https://")):
         return "its address is not http:// or https://"
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Iterable
+from contextvars import ContextVar
 from urllib.parse import unquote
 
 from cartwheel_monitor.messages import Message
@@ -37,10 +37,10 @@ def send(address: str, message: Message) -> str:
         import apprise
     except ImportError:
         return "Apprise is not installed"
-    said = _Said()
-    apprise.logger.addHandler(said)
+    said: list[str] = []
+    before = _SAID.set(said)
+    apprise.logger.addHandler(_HANDLER)
     try:
-        # In this thread, whose warnings are listened to.
         target = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
         if not target.add(address):
             return _UNKNOWN
@@ -53,21 +53,25 @@ def send(address: str, message: Message) -> str:
     except Exception as error:
         return f"unexpected {type(error).__name__}"  # its text may hold the address
     finally:
-        apprise.logger.removeHandler(said)
-    return "" if done else without(said.first or "Apprise could not deliver it", [address])
+        _SAID.reset(before)
+    return "" if done else without((said or ["Apprise could not deliver it"])[0], [address])
 
 
-class _Said(logging.Handler):
-    """Keeps the first warning of this thread; others speak of other addresses."""
+# Several messengers are reached at once, and Apprise has threads of its own, to which it hands the
+# context: what is said of one address is not said of another.
+_SAID: ContextVar[list[str] | None] = ContextVar("said", default=None)
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.first = ""
-        self._thread = threading.get_ident()
+
+class _Handler(logging.Handler):
+    """Keeps the warnings of the call in whose context they come."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.first = self.first or " ".join(record.getMessage().split())
+        said = _SAID.get()
+        if said is not None:
+            said.append(" ".join(record.getMessage().split()))
+
+
+_HANDLER = _Handler(logging.WARNING)
 
 
 def masked(address: str) -> str:
