@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import pwd
 import re
 from pathlib import Path
@@ -123,7 +124,9 @@ def let_out(at: Layout, uid: int) -> List[str]:
     """Take all these entries away; the paths that changed."""
     if not files.is_folder(at.root):
         return []
-    every = [*_passed(at), *_listed(at), *_read(at)]
+    every = [*_passed(at), *_read(at)]
+    for folder, _folders, inside in os.walk(str(at.timers)):  # all that was made there has entries
+        every += (Path(folder), *(Path(folder, name) for name in inside))
     every += filter(files.is_folder, (at.placed(name) for name in files.names(at.releases)))
     gone = []
     for path in every:

@@ -34,10 +34,9 @@ def allow(path: Path, uid: int, rights: int, *, also_new: bool = False) -> bool:
     `also_new`: and in files and folders that are made in this folder from now on. Raises OSError
     with EOPNOTSUPP where the file system has no such lists."""
     entries = _of(path)
-    wanted = _with(entries, Entry(_USER, uid, rights))
-    changed = wanted != entries
+    changed = Entry(_USER, uid, rights) not in _effective(entries)
     if changed:
-        _set(path, _ACCESS, wanted)
+        _set(path, _ACCESS, _with(entries, Entry(_USER, uid, rights)))
     if also_new:
         new = _read(path, _DEFAULT) or _by_mode(path)
         wanted = _with(new, Entry(_USER, uid, rights))

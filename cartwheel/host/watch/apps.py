@@ -8,11 +8,10 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 
-from cartwheel.host.watch import front, sites, units
+from cartwheel.host.watch import front, sites, timers, units
 from cartwheel.host.watch.cursor import Place
 from cartwheel.host.watch.requests import Log
 from cartwheel.host.watch.timers import Moment, Table, number, table
-from cartwheel.host.watch.timers import look as timer_look
 
 RECORDS, UNITS, RUN = "/var/lib/cartwheel", "/etc/systemd/system", "/run/cartwheel"
 OLD_SLOTS = ("web", "web-b", "web-c", "web-d")
@@ -212,17 +211,22 @@ class App:
         is_held = units.is_locked(f"{RUN}/.lock.{self.app}", held)
         return is_held or units.has_session(running, self.app)
 
-    def timers(self, at: Moment) -> list[Table]:
+    def _declared(self) -> dict[str, Table]:
+        """The timers that are here."""
         here, known = self.assigned.get("timers", []), self.manifest.get("timers", {})
-        found: list[Table] = []
         if not isinstance(here, list) or not isinstance(known, dict) or self.is_stopped:
-            return found
-        for name in here:
-            declared = known.get(name)
-            if not isinstance(declared, dict):
-                continue
+            return {}
+        return {name: known[name] for name in here if isinstance(known.get(name), dict)}
+
+    def all_units(self) -> list[str]:
+        """What systemd is asked about."""
+        return [*self.units, *(timers.unit(self.app, name) for name in self._declared())]
+
+    def timer_looks(self, at: Moment) -> list[Table]:
+        found: list[Table] = []
+        for name, declared in self._declared().items():
             try:
-                found.append(timer_look(self.root, self.app, name, declared, at))
+                found.append(timers.look(self.root, self.app, name, declared, at))
             except FileNotFoundError:  # not before its first deploy has ended
                 continue
             except OSError as error:

@@ -63,7 +63,7 @@ def find(since: str | None) -> Iterator[tuple[str, object]]:
     every = [apps.App(name) for name in names]
     fronts = [_Asking(one) for one in every]
     states, shown = yield from _units(every)
-    at, held = Moment(time.time(), host.booted(), states), units.locks()
+    at, held = Moment(time.time(), host.booted(), states, shown), units.locks()
     for one in every:
         place = places.get(one.app)
         entries, seq = one.entries(place[0] if place else None)
@@ -77,7 +77,7 @@ def find(since: str | None) -> Iterator[tuple[str, object]]:
             "locked": one.is_locked(held, states),
             **one.marks(),
             "processes": one.processes(shown),
-            "timers": one.timers(at),
+            "timers": one.timer_looks(at),
             "entries": entries,
             "requests": requests,
             "problem": one.problem,
@@ -101,7 +101,7 @@ def _units(
     shown: dict[str, units.Properties] = {}
     try:
         states = units.listing()
-        shown = units.states(unit for one in every for unit in one.units)
+        shown = units.states(unit for one in every for unit in one.all_units())
     except units.Unknown as error:
         yield "unread units", str(error)
     return states, shown

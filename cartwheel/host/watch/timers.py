@@ -23,12 +23,20 @@ Table = dict[str, object]
 
 
 class Moment:
-    """When the look is made, when the host was booted, and systemd's units by then."""
+    """When the look is made, when the host was booted, the state of systemd's units by then, and
+    what else it says of those that were asked for."""
 
-    def __init__(self, now: float, booted: float, states: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        now: float,
+        booted: float,
+        states: Mapping[str, str],
+        shown: Mapping[str, units.Properties],
+    ) -> None:
         self.now = now
         self.booted = booted
         self.states = states
+        self.shown = shown
 
 
 def look(root: str, app: str, name: str, declared: Table, at: Moment) -> Table:
@@ -44,7 +52,7 @@ def look(root: str, app: str, name: str, declared: Table, at: Moment) -> Table:
         result, detail = "cut", LOST
     is_paused = "paused.json" in known
     due = None
-    if not is_paused and not is_active:
+    if not is_paused and not is_active and not _is_on_time(app, name, runs, at):
         due = _owed(folder, known, declared, runs, at)
     return {
         "name": name,
@@ -64,6 +72,24 @@ def _is_under_way(app: str, name: str, states: Mapping[str, str]) -> bool:
         for unit, state in states.items()
         if unit == dispatcher or unit.startswith(job)
     )
+
+
+def unit(app: str, name: str) -> str:
+    """systemd's timer."""
+    return f"cartwheel-{app}_timer.{name}.timer"
+
+
+def _is_on_time(app: str, name: str, runs: list[Table], at: Moment) -> bool:
+    """Whether it is clear without the schedule, which takes long to understand, that nothing is
+    late: systemd's timer waits for a time to come, and there was a run when it last was due."""
+    known = at.shown.get(unit(app, name), {})
+    last = units.time_of(known.get("LastTriggerUSec", ""))
+    following = units.time_of(known.get("NextElapseUSecRealtime", ""))
+    is_waiting = known.get("ActiveState") == "active" and following is not None
+    if not is_waiting or following is None or following < at.now - LATE_SECONDS:
+        return False
+    began = max((number(one.get("started")) or 0.0 for one in runs), default=0.0)
+    return last is not None and (began >= last - _APART_SECONDS or last > at.now - LATE_SECONDS)
 
 
 def _runs(folder: str, known: list[str]) -> Iterator[Table]:

@@ -18,15 +18,18 @@ _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",  # in which systemctl then prints times
 }
 _MOST_BYTES = 1 << 20
 _SECONDS = 3.0
 _PROPERTIES = (
-    "Id,ActiveState,SubState,Result,NRestarts,MainPID,MemoryCurrent,StateChangeTimestampMonotonic"
+    "Id,ActiveState,SubState,Result,NRestarts,MainPID,MemoryCurrent,StateChangeTimestampMonotonic,"
+    "LastTriggerUSec,NextElapseUSecRealtime"
 )
 _AT_REST = ("inactive", "failed")
 # A line of proc(5)'s /proc/locks: the holder of flock(2), by device and inode.
 _LOCK = re.compile(r"\d+: FLOCK +ADVISORY +WRITE +\S+ ([0-9a-f]+):([0-9a-f]+):(\d+) ")
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.\d+)? UTC")
 
 Properties = dict[str, str]
 
@@ -134,6 +137,17 @@ def is_locked(path: str, held: set[tuple[int, int, int]]) -> bool:
     except OSError:
         return False
     return (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino) in held
+
+
+def time_of(text: str) -> float | None:
+    """A time as systemctl prints it (Mon 2026-11-30 17:04:00 UTC); None for anything else."""
+    found = _TIME.search(text)
+    if found is None:
+        return None
+    from datetime import datetime, timezone
+
+    year, month, day, hour, minute, second = map(int, found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp()
 
 
 def memory(properties: Properties) -> int | None:
