@@ -16,7 +16,7 @@ _chosen: gettext.NullTranslations = gettext.NullTranslations()
 
 def use(language: str, folder: Path = _FOLDER) -> bool:
     """Choose a language; False, and English, where there is no catalogue of it."""
-    global _chosen  # noqa: PLW0603 (one process tells in one language)
+    global _chosen  # noqa: PLW0603 - one process tells in one language
     _chosen = gettext.translation(DOMAIN, folder, [language], fallback=True)
     return isinstance(_chosen, gettext.GNUTranslations)
 

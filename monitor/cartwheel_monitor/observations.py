@@ -81,10 +81,10 @@ class History(Protocol):
 class NoHistory:
     """Knows nothing."""
 
-    def usual(self, app: str, host: str, at: float) -> Usual:  # noqa: ARG002
+    def usual(self, app: str, host: str, at: float) -> Usual:  # noqa: ARG002 - a History
         return Usual()
 
-    def disk(self, host: str, path: str, until: float) -> tuple[tuple[float, float], ...]:  # noqa: ARG002
+    def disk(self, host: str, path: str, until: float) -> tuple[tuple[float, float], ...]:  # noqa: ARG002 - a History
         return ()
 
 

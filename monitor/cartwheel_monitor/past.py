@@ -140,7 +140,7 @@ def usual_from(hours: Iterable[Span], parts: Iterable[Span], at: float) -> Usual
     for one in parts:
         found = p95(one.times)
         if found is not None and one.count >= LEAST_REQUESTS:
-            day = int((at - one.at) // _DAY)
+            day = int((one.at - at // _HOUR * _HOUR) // _DAY)
             slowest[day] = max(found, slowest.get(day, 0.0))
     return Usual(
         statistics.median(shares) if len(shares) >= LEAST_HOURS else None,
