@@ -219,10 +219,12 @@ class Store:
     def _note_incidents(self, state: State, told: Mapping[int, Incident], at: float) -> None:
         now = state.book.open
         for number, one in {**told, **now}.items():
-            if self._incidents.get(number) != one:
-                self._incidents[number] = one
+            known = self._incidents.get(number)
+            if known == one:
+                continue
+            self._incidents[number] = self._changed[number] = one
+            if known is None or _without_texts(known) != _without_texts(one):
                 self._line(incident_log.of_incident(self._next(), one))
-                self._changed[number] = one
         for number in [one for one in self._incidents if one not in now]:
             one = self._incidents.pop(number)
             if one.ended is None:  # what only happened, or was over before it was told
@@ -408,6 +410,12 @@ class Store:
                     f"the store works again after {seconds:.0f} s ({was.trouble});"
                     f" {was.lost} looks were not kept"
                 )
+
+
+def _without_texts(one: Incident) -> Incident:
+    """What of it is worth a line: a share that is another at each look is not."""
+    members = {subject: replace(each, problem="") for subject, each in one.members.items()}
+    return replace(one, members=members)
 
 
 def _with_log(found: State, known: incident_log.Known) -> State:

@@ -310,6 +310,19 @@ def test_incidents_that_end_are_written(memory: Path) -> None:
     assert again(memory)[0].book.open == {}
 
 
+def test_a_share_that_changes_at_each_look_makes_no_lines(memory: Path) -> None:
+    store = opened(memory)
+    store.open()
+    for number in range(20):
+        members = {SITE: replace(INCIDENT.members[SITE], problem=f"{number} %")}
+        one = replace(INCIDENT, members=members)
+        store.keep(replace(STATE, book=Book({7: one}, 8)), at=NOW)
+    store.close()
+    assert (memory / LOG).read_bytes().count(b'"incident"') == 1
+    (data,) = past.incidents(memory / DATABASE, 10)
+    assert json.loads(data)["members"][0]["problem"] == "19 %"
+
+
 # Versions
 
 
