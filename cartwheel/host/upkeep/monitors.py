@@ -24,7 +24,7 @@ from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import record, watchers
 from cartwheel.host.state.watchers import USER
-from cartwheel.host.system import children, files, locks
+from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.upkeep import runtime, setup
 from cartwheel.host.wire.look import PROTOCOL
@@ -86,8 +86,7 @@ def _check(request: AllowMonitor) -> None:
 
 
 def _line(request: AllowMonitor) -> str:
-    python = _PYTHON if os.path.exists(_PYTHON) else os.path.realpath(sys.executable)
-    options = ["restrict", f'command="{python} -I {LOOK}/look"']
+    options = ["restrict", f'command="{_python()} -I {LOOK}/look"']
     if request.sources:
         options.append('from="{}"'.format(",".join(request.sources)))
     return f"{','.join(options)} {request.key} {_MARK}{request.name}"
@@ -109,28 +108,32 @@ def installed() -> Tuple[str, int]:
 
 
 def _install(ctx: Context, version: str) -> List[str]:
-    """Install this version's look, unless a later one is there. The link leads to it only when it
-    is whole."""
+    """Install this version's look, unless a later one is there, or repair it. The link leads to it
+    only when it is whole."""
+    if _order(*installed()) > _order(version, PROTOCOL):
+        return []
     own = {name: text for name, text in setup.own_sources().items() if _MODULES.fullmatch(name)}
     name = runtime.digest({**own, "version": version})
-    if files.read_link(LOOK / "look") == name or _order(*installed()) > _order(version, PROTOCOL):
-        return []
-    folder = LOOK / name
+    folder, about = LOOK / name, {"version": version, "protocol": PROTOCOL}
+    changed = False
     for path in (layout.LIB, LOOK, folder):
-        files.directory(path, 0o755)
-    runtime.write_modules(folder, own)
-    about = {"version": version, "protocol": PROTOCOL}
-    files.write(folder / _ABOUT, json.dumps(about).encode())
-    files.write(folder / "__main__.py", _MAIN.format(version=version).encode())
-    python = _PYTHON if os.path.exists(_PYTHON) else os.path.realpath(sys.executable)
-    compiler = [python, "-I", "-m", "compileall", "-q", "-f", *runtime.BY_HASH, str(folder)]
-    children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
-    files.sync_filesystem(folder)
-    files.link(LOOK / "look", name)
+        changed |= files.directory(path, 0o755)
+    changed |= runtime.write_modules(folder, own)
+    changed |= files.write(folder / _ABOUT, json.dumps(about).encode())
+    changed |= files.write(folder / "__main__.py", _MAIN.format(version=version).encode())
+    if changed or files.read_link(LOOK / "look") != name:
+        compiler = [_python(), "-I", "-m", "compileall", "-q", "-f", *runtime.BY_HASH, str(folder)]
+        children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
+        files.sync_filesystem(folder)
+    changed |= files.link(LOOK / "look", name)
     for other in files.names(LOOK):
         if other != name and files.is_folder(LOOK / other):
             files.remove_tree(LOOK / other)
-    return [f"look {name}"]
+    return [f"look {name}"] if changed else []
+
+
+def _python() -> str:
+    return _PYTHON if os.path.exists(_PYTHON) else os.path.realpath(sys.executable)
 
 
 def _order(version: str, protocol: int) -> Tuple[int, Tuple[int, ...]]:
@@ -288,6 +291,9 @@ def end_sessions() -> None:
     """End what runs as the user: its connections, and what its logins have started. Raises
     OpError("account")."""
     known = _entry()
+    if known is not None and systemd.is_booted():  # killed, it would count as a failed unit
+        argv = ["systemctl", "stop", f"user@{known.pw_uid}.service"]
+        children.run(None, argv, timeout_seconds=_END_SECONDS)
     end = time.monotonic() + _END_SECONDS
     while known is not None and (pids := _processes(known.pw_uid)):
         if time.monotonic() > end:
