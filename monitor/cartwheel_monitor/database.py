@@ -144,10 +144,6 @@ class Subjects:
             self._known[key] = int(self._db.execute(asked, key).fetchone()[0])
         return self._known[key]
 
-    def forget(self) -> None:
-        """After a transaction that did not come about."""
-        self._known.clear()
-
 
 def add(db: sqlite3.Connection, subjects: Subjects, rows: Iterable[Row]) -> None:
     """Add what was seen to each table; in a transaction of the caller."""
@@ -192,7 +188,8 @@ def shrink(db: sqlite3.Connection, keeping: Keeping, now: float) -> None:
             if oldest_row is None or oldest_row >= now:
                 break
             _delete(db, table, oldest_row + step)
-    db.execute("PRAGMA incremental_vacuum").fetchall()
+    # Not `execute`, which takes the first of its steps only: one page.
+    db.executescript("PRAGMA incremental_vacuum")
 
 
 def _subjects(db: sqlite3.Connection) -> list[int]:

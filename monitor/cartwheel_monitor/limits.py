@@ -19,15 +19,17 @@ class Limits:
     margin: float = 0.2
 
     # Half of what a deploy's watch period bears (deploy.max_error_percent), because nobody waits
-    # for this. 5 % of 50 requests are 3: fewer say nothing.
+    # for this. Of fewer than 50 requests a share says little; fewer than 10 failed ones may be a
+    # crawler that meets one broken page (of 30 made-up days, 5 of 91 requests on one).
     errors_share: float = 0.05
     errors_requests: int = 50
+    errors_failed: int = 10
     # Long enough for 50 requests of a small site, short enough to be told within 5 minutes.
     window_seconds: float = 180.0
     # How much above the usual share is "clearly": twice, and four standard deviations of what
-    # chance does with so few requests (see rules/errors.py).
+    # chance does with so few requests. A fleet of 40 hosts is judged 170,000 times a day.
     errors_times: float = 2.0
-    errors_deviations: float = 4.0
+    deviations: float = 4.0
 
     # Below a second nobody complains. Three times the usual of this hour: one interval of the
     # histogram (look.BOUNDS) is a factor of 1.3 to 2, so two intervals are no accident.

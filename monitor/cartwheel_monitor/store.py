@@ -331,7 +331,6 @@ class Store:
                 for key, text in texts.items():
                     db.execute("INSERT OR REPLACE INTO kept (key, data) VALUES (?, ?)", (key, text))
         except Exception as error:
-            subjects.forget()
             with self._news:
                 may_work = isinstance(error, (OSError, sqlite3.OperationalError))
                 if may_work or database.is_torn(error):

@@ -39,10 +39,11 @@ def _problem(traffic: Traffic, usual: Usual, limits: Limits, is_down: bool) -> s
     share = usual.share if usual.share is not None else _UNKNOWN_SHARE
     ease = 1 - limits.margin if is_down else 1.0
     expected = share * traffic.count
-    by_chance = expected + limits.errors_deviations * math.sqrt(expected + 1)
+    by_chance = expected + limits.deviations * math.sqrt(expected + 1)
     is_bad = (
         traffic.share > limits.errors_share * ease
         and traffic.share > share * limits.errors_times * ease
+        and traffic.failed >= limits.errors_failed * ease
         and traffic.failed > by_chance * ease
     )
     if not is_bad:

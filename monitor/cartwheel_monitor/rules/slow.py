@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from cartwheel.host.wire.look import BOUNDS
@@ -10,6 +11,8 @@ from cartwheel_monitor.limits import Limits
 from cartwheel_monitor.observations import Around, Look, Traffic, Usual
 from cartwheel_monitor.rules.together import judged
 from cartwheel_monitor.subjects import SLOW, Subject, Verdict
+
+_SHARE = 0.95
 
 
 def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
@@ -35,11 +38,27 @@ def _problem(traffic: Traffic, usual: Usual, limits: Limits, is_down: bool) -> s
         # The first days: nobody knows what is usual. What is quick is well.
         return "" if found <= limits.slow_seconds else None
     ease = 1 - limits.margin if is_down else 1.0
-    if found <= limits.slow_seconds * ease or found <= usual.p95 * limits.slow_times * ease:
+    limit = max(limits.slow_seconds, usual.p95 * limits.slow_times) * ease
+    # Where one of twenty requests always takes long, it is chance on which side of 95 % they fall.
+    expected = (1 - _SHARE) * traffic.count
+    by_chance = expected + limits.deviations * math.sqrt(expected + 1) * ease
+    if slower(traffic.times, limit) <= by_chance:
         return ""
     return _("5 % of the requests take longer than {now} s; usual at this hour: {usual} s").format(
         now=f"{found:.1f}", usual=f"{usual.p95:.1f}"
     )
+
+
+def slower(times: Sequence[int], limit: float) -> float:
+    """How many requests took longer than that, as if those of an interval were spread evenly."""
+    count = float(sum(times))
+    lower = 0.0
+    for upper, inside in zip(BOUNDS, times):
+        if limit < upper:
+            return count - inside * max(0.0, limit - lower) / (upper - lower)
+        count -= inside
+        lower = upper
+    return count
 
 
 def p95(times: Sequence[int]) -> float | None:
@@ -48,7 +67,7 @@ def p95(times: Sequence[int]) -> float | None:
     whole = sum(times)
     if not whole:
         return None
-    left = 0.95 * whole
+    left = _SHARE * whole
     lower = 0.0
     for upper, count in zip(BOUNDS, times):
         if count and left <= count:

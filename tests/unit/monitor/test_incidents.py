@@ -122,3 +122,13 @@ def test_two_of_two_hosts_are_no_network() -> None:
 def test_what_a_kind_follows_from_exists() -> None:
     named = {name for kind in KINDS.values() for name in kind.follows}
     assert named <= set(KINDS)
+
+
+def test_one_that_is_hushed_waits_but_its_end_is_told() -> None:
+    book, _ = heard(down(Book(), SITE, 100.0), GATHERED)
+    late = GATHERED + AGAIN_SECONDS
+    book, told = incidents.news(book, late, watched_hosts=9, is_hushed=lambda _one: True)
+    assert told == ()
+    book = incidents.came_back(book, SITE, late)
+    _, told = incidents.news(book, late, watched_hosts=9, is_hushed=lambda _one: True)
+    assert [one.news for one in told] == ["recovered"]

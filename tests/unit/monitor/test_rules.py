@@ -99,11 +99,11 @@ def shares(
         (1000, 100, 0.05, False),
         (1000, 120, 0.05, True),
         (1000, 60, None, True),
-        (50, 3, 0.001, False),
-        (50, 4, 0.001, False),
-        (50, 5, 0.001, True),
-        (50, 4, None, False),
-        (50, 5, None, True),
+        (50, 9, 0.001, False),
+        (50, 10, 0.001, True),
+        (50, 10, 0.06, False),
+        (50, 9, None, False),
+        (50, 10, None, True),
         (50, 50, 0.5, False),
         (100_000, 5001, 0.001, True),
     ],
@@ -134,10 +134,13 @@ def times(fast: int, slow_: int, place: int = 10) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("fast", "slow_", "usual", "problem"),
     [
-        (100, 10, 0.2, True),
-        (100, 4, 0.2, False),
-        (100, 10, 1.5, False),
-        (100, 10, None, None),
+        (100, 20, 0.2, True),
+        (100, 10, 0.2, False),
+        (10_000, 700, 0.2, True),
+        (10_000, 560, 0.2, False),
+        (100, 20, 1.0, True),
+        (100, 20, 1.7, False),
+        (100, 20, None, None),
         (100, 0, None, False),
         (40, 9, 0.2, None),
         (0, 0, 0.2, None),
@@ -164,6 +167,17 @@ def test_slow(fast: int, slow_: int, usual: float | None, problem: bool | None) 
 )
 def test_p95(found: tuple[int, ...], p95: float | None) -> None:
     assert slow.p95(found) == (None if p95 is None else pytest.approx(p95))
+
+
+@pytest.mark.parametrize(
+    ("limit", "count"),
+    [(0.0, 110.0), (0.15, 60.0), (1.0, 10.0), (4.0, 5.0), (5.0, 0.0), (99.0, 0.0)],
+)
+def test_how_many_are_slower(limit: float, count: float) -> None:
+    found = [0] * (len(BOUNDS) + 1)
+    found[2], found[10] = 100, 10
+    assert slow.slower(found, limit) == pytest.approx(count)
+    assert slow.slower((*(0,) * len(BOUNDS), 7), 99.0) == 7
 
 
 # Processes, timers
