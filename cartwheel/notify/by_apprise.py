@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextvars import ContextVar
 
 from cartwheel.notify.messages import Message, Mood
 
@@ -24,8 +25,9 @@ class ByApprise:
     def send(self, address: str, message: Message) -> str:
         import apprise
 
-        said = _Said()
-        apprise.logger.addHandler(said)
+        said: list[str] = []
+        before = _SAID.set(said)
+        apprise.logger.addHandler(_HANDLER)
         try:
             target = apprise.Apprise()
             if not target.add(address):
@@ -43,21 +45,27 @@ class ByApprise:
                 body_format=apprise.NotifyFormat.TEXT,
             )
         finally:
-            apprise.logger.removeHandler(said)
+            _SAID.reset(before)
         if done:
             return ""
-        return without_address(said.first or "Apprise could not deliver it", address)
+        return without_address((said or ["Apprise could not deliver it"])[0], address)
 
 
-class _Said(logging.Handler):
-    """Keeps the first warning."""
+# Several messengers are reached at once, and Apprise has threads of its own, to which it hands the
+# context: what is said of one address is not said of another, whose mask does not cover it.
+_SAID: ContextVar[list[str] | None] = ContextVar("said", default=None)
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.first = ""
+
+class _Handler(logging.Handler):
+    """Keeps the warnings of the call in whose context they come."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.first = self.first or " ".join(record.getMessage().split())
+        said = _SAID.get()
+        if said is not None:
+            said.append(" ".join(record.getMessage().split()))
+
+
+_HANDLER = _Handler(logging.WARNING)
 
 
 def without_address(text: str, address: str) -> str:

@@ -77,6 +77,14 @@ def test_a_problem_with_any_message_counts(messenger: Webhook) -> None:
     assert "404" in found["ops"]
 
 
+def test_a_warning_about_one_address_is_not_said_of_another(messenger: Webhook) -> None:
+    away = f"json://ann:{TOKEN}@127.0.0.1:{unused_port()}/"
+    for _ in range(3):
+        found = told({"gone": messenger.address("gone"), "away": away}, LAST, LAST)
+        assert "404" in found["gone"]
+        assert "404" not in found["away"]
+
+
 def test_a_sender_that_dies_is_told(messenger: Webhook) -> None:
     with Delivery({"ops": Hidden(messenger.address())}) as delivery:
         delivery._process.kill()
