@@ -172,6 +172,15 @@ class Judge:
         """The last answered look at each host."""
         return self._looks
 
+    @property
+    def releases(self) -> Mapping[tuple[str, str], str]:
+        """What should be live, by app and host, by the last look at each."""
+        return {
+            (app.app, host): app.release
+            for host, look in self._looks.items()
+            for app in (look.seen.apps if look.seen else ())
+        }
+
     def state(self) -> State:
         """All that must survive a restart; pulses of what is well are not needed."""
         pulses = {
