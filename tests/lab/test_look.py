@@ -14,11 +14,11 @@ from cartwheel.errors import ConnectError
 from cartwheel.host.state.watchers import USER
 from cartwheel.host.wire.monitors import AskMonitors, AskSshd, Sshd
 from cartwheel_lab import LabHost
-from tests.kit.bases import READY
 from tests.kit.host import await_sessions, current, get, status
 from tests.kit.look import Monitor, ask
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.waiting import until
+from tests.kit.web_servers import SERVERS
 from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
@@ -241,9 +241,9 @@ class TestOthers:
         project.fab("timer.pause", "--name", "tick", "-H", name)
         assert monitor.app(served).timers[0].paused
         project.fab("timer.resume", "--name", "tick", "-H", name)
-        project.fab("process.stop", "worker", "-H", name)
+        project.fab("process.stop", "--name", "worker", "-H", name)
         assert [one.process for one in monitor.app(served).processes] == ["web"]
-        project.fab("process.start", "worker", "-H", name)
+        project.fab("process.start", "--name", "worker", "-H", name)
         project.fab("stop", "-H", name)
         found = monitor.app(served)
         assert (found.stopped, found.processes, found.timers, found.front) == (True, (), (), None)
@@ -543,12 +543,18 @@ except ConnectionError:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
-def test_other_systems(hosts: GetHosts, suite: str, monitor: Monitor, tmp_path: Path) -> None:
-    host = hosts(suite=suite, packages=READY)[0]
+@pytest.mark.parametrize(
+    ("suite", "name"), [("bullseye", "nginx"), ("trixie", "nginx"), ("bookworm", "apache")]
+)
+def test_other_systems(
+    hosts: GetHosts, suite: str, name: str, monitor: Monitor, tmp_path: Path
+) -> None:
+    server = SERVERS[name]
+    host = hosts(suite=suite, packages=server.packages)[0]
     host.reset()
     project = new_project(tmp_path / "shop")
     prepare(project)
+    project.settings(SETTINGS + server.web)
     project.fab("setup", "-H", host.name)
     monitor.allow(host)
     project.fab("deploy", "-H", host.name)
@@ -556,6 +562,11 @@ def test_other_systems(hosts: GetHosts, suite: str, monitor: Monitor, tmp_path: 
     assert found.unread == {}
     (app,) = found.apps
     assert (app.front, app.problem, len(app.processes)) == ("", "", 2)
+    get(host)
+    requests = monitor.look(host, f"since {found.cursor}").apps[0].requests
+    assert requests is not None
+    log = host.sh(f"tail -n 5 {server.logs}/shop.access.log")
+    assert (requests.count, requests.failed, requests.times[0]) == (1, 0, 1), log
     assert_reads_only(host)
     for attempt in attempts(host, monitor, tmp_path):
         attempt.assert_refused(host)

@@ -96,6 +96,7 @@ def test_a_cursor_says_how_far_each_app_was_read() -> None:
     assert places == {"hello": (1, 2547819, 5489), "shop.staging": (40, 9, 0)}
     assert cursor.write(before, places) == CURSOR
     assert cursor.is_one(cursor.write(0, {}))
+    assert not cursor.is_one(CURSOR + "/a:1:1:1" * 600)
 
 
 def test_a_cursor_has_room_for_many_apps_and_never_grows_too_long() -> None:
@@ -412,6 +413,7 @@ def test_a_run_that_did_not_come_is_due(kept: Kept) -> None:
     "run",
     [
         {"started": DUE + 0.5, "due": DUE},
+        {"started": DUE - 1.5, "ended": DUE - 1.0, "due": DUE},  # a clock that was set back
         {"started": DUE + 300, "due": DUE},  # late, and made up
         {"started": DUE - 600, "ended": DUE + 60},  # it was under way at that time
         {"started": DUE + 60},  # somebody asked for it
