@@ -435,12 +435,14 @@ def watcher_of_others(status: int = 200) -> Iterator[tuple[str, list[str]]]:
             return
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/s3cr3t", asked
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/s3cr3t", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
 
 
 def test_a_heartbeat_comes_while_the_watcher_runs_and_never_when_it_hangs() -> None:
