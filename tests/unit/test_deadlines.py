@@ -58,6 +58,7 @@ ALLOWED = {
     ("background.py", "Background.result", "result"): "its programs have deadlines",
     ("background.py", "side_by_side", "result"): _DONE,
     ("background.py", "Leave.__init__", "get"): "a context variable",
+    ("notify/by_apprise.py", "_Handler.emit", "get"): "a context variable",
     ("background.py", "is_abandoned", "get"): "a context variable",
     ("programs.py", "run", "result"): "the program has a deadline",
     ("fleet/sessions.py", "Fleet.__exit__", "wait"): "`Session.close` has a deadline",
