@@ -4,9 +4,9 @@ Each host has its own forwarder process (`main`). It listens on 127.0.1.N and co
 host's network namespace; in the other direction it listens inside the namespace and connects to the
 package depot. A line of JSON on its control socket changes its behaviour (see `command`).
 
-Lab hosts can reach each other's web servers: inside any host, `127.0.1.N:3143` leads to port 80 of
-the lab host with that address, over that host's line with its faults. The request then comes from
-the address of the lab host that sent it, not from 127.0.0.1.
+Lab hosts can reach each other: inside any host, `127.0.1.N:3143` leads to port 80 of the lab host
+with that address, 3144 to its sshd and 3145 to its port 443, over that host's line with its faults.
+The request then comes from the address of the lab host that sent it, not from 127.0.0.1.
 
 A black hole is real: a socket filter drops every segment before TCP sees it, so nothing is
 acknowledged, and both ends notice as slowly as they do on a dead line.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import json
 import os
 import resource
@@ -38,8 +39,8 @@ SERVICES = {"ssh": (22, 2022), "http": (80, 8080), "https": (443, 8443)}
 _FIRST, _LAST = 11, 254  # 127.0.1.1 is often the machine's own name
 
 INDEX_PORT, APT_PORT = 3141, 3142
-PEER_PORT = 3143
-"""Inside a host, this port at another host's address leads to that host's web server."""
+PEER_PORTS = {"http": 3143, "ssh": 3144, "https": 3145}
+"""Inside a host, these ports at another host's address lead to that host's services."""
 
 _CLONE_NEWNET = 0x40000000
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
@@ -419,8 +420,14 @@ class Forwarder:
 
     def _open_inside(self) -> None:
         with _namespace(self.pid):
-            peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104 - there is only loopback
-        self._inside = [self._serve(peers, self._reach_peer)]
+            peers = {
+                name: _listener("0.0.0.0", port)  # noqa: S104 - there is only loopback
+                for name, port in PEER_PORTS.items()
+            }
+        self._inside = [
+            self._serve(listener, functools.partial(self._reach_peer, name))
+            for name, listener in peers.items()
+        ]
         self._open_depots()
 
     def _open_depots(self) -> None:
@@ -457,11 +464,11 @@ class Forwarder:
     async def _reach_depot(self, _client: socket.socket) -> socket.socket:
         return await _connected(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), self.depot)
 
-    async def _reach_peer(self, client: socket.socket) -> socket.socket:
+    async def _reach_peer(self, service: str, client: socket.socket) -> socket.socket:
         server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         server.bind((f"{ADDRESSES}{self.number}", 0))
-        # A program that holds port 80 holds it at every lab host's address.
-        return await _connected(server, (_address(client.getsockname), self.ports["http"]))
+        # A program that holds the port holds it at every lab host's address.
+        return await _connected(server, (_address(client.getsockname), self.ports[service]))
 
     async def _serve_inside(self, client: socket.socket, reach: Reach) -> None:
         client.setblocking(False)

@@ -24,10 +24,19 @@ _DAY = 86400.0
 
 @dataclass(frozen=True)
 class Watched:
-    """What is watched: the hosts, and the hosts of each app whose site is probed."""
+    """What is watched: the hosts, and the hosts of each app whose site is probed. `sites`: the
+    addresses that are probed, None for any."""
 
     hosts: frozenset[str] = frozenset()
     apps: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sites: frozenset[str] | None = None
+
+    def has(self, subject: Subject) -> bool:
+        """Whether the subject is a part of it."""
+        if subject.host:
+            return subject.host in self.hosts
+        known = self.sites is None or not subject.about or subject.about in self.sites
+        return known and subject.app in self.apps
 
 
 @dataclass(frozen=True)
@@ -303,13 +312,8 @@ class Judge:
         self._forget([one for one in known if one not in named], look.at)
 
     def _forget_unwatched(self, now: float) -> None:
-        hosts, apps = self._watched.hosts, self._watched.apps
-        gone = [
-            one
-            for one in self._pulses
-            if (one.host not in hosts if one.host else one.app not in apps)
-        ]
-        self._forget(gone, now)
+        hosts = self._watched.hosts
+        self._forget([one for one in self._pulses if not self._watched.has(one)], now)
         for host in set(self._looks) - hosts:
             seen = self._looks.pop(host).seen
             for app in seen.apps if seen else ():

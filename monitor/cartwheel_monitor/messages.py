@@ -51,8 +51,8 @@ def local(at: float) -> str:
 def of(told: Told, facts: Facts, now: float, when: Callable[[float], str] = local) -> Message:
     """The message about it."""
     one = told.incident
-    title = _news(told.news).format(what=_line(_title(one)))
-    return Message(title, "\n".join(map(_line, _body(told, facts, now, when))), _mood(told),
+    headline = _news(told.news).format(what=_line(title(one)))
+    return Message(headline, "\n".join(map(_line, _body(told, facts, now, when))), _mood(told),
                    one.number, now)  # fmt: skip
 
 
@@ -114,7 +114,8 @@ def _mood(told: Told) -> Mood:
     return "failure" if is_grave else "warning"
 
 
-def _title(one: Incident) -> str:
+def title(one: Incident) -> str:
+    """What is wrong, in one line."""
     hosts = {place for each in one.own for place in each.places}
     texts = {
         "site": _("{app} does not answer"),

@@ -6,6 +6,7 @@ it. Readers do not hold the writer up (WAL).
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import statistics
 import threading
@@ -223,6 +224,26 @@ def kept(path: Path) -> Mapping[str, str]:
     """All texts that were `put`. Raises sqlite3.Error."""
     with reading(path) as db:
         return dict(db.execute("SELECT key, data FROM kept").fetchall())
+
+
+def telling(path: Path, number: int) -> list[dict[str, str | float]]:
+    """Who was told of an incident, what, and when; `problem`: why somebody was not. Raises
+    sqlite3.Error."""
+    with reading(path) as db:
+        rows = db.execute(
+            "SELECT news.at, news.data, messenger, done, problem FROM news"
+            " JOIN deliveries ON deliveries.news = news.id WHERE number = ? ORDER BY news.at",
+            (number,),
+        )
+        return [
+            {
+                "at": at if done is None else done,
+                "news": str(json.loads(data).get("title", "")),
+                "messenger": messenger,
+                "problem": problem if done is None else "",
+            }
+            for at, data, messenger, done, problem in rows
+        ]
 
 
 def incidents(path: Path, most: int) -> list[str]:

@@ -1,0 +1,176 @@
+"""The monitor's program: `watch`, and what `fab monitor.*` asks it. Answers are JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from typing import Callable, Dict, Iterator, List, Optional
+
+from cartwheel_monitor import key, messages, messengers, past, records, silences, watch_list
+from cartwheel_monitor.messages import Message
+from cartwheel_monitor.places import Places
+from cartwheel_monitor.quiet import Silence
+from cartwheel_monitor.records import Json
+from cartwheel_monitor.sessions import LookError, Sessions
+from cartwheel_monitor.store import DATABASE
+from cartwheel_monitor.watch_list import WatchList
+from cartwheel_monitor.watcher import LOOK_MORE_SECONDS, SecondWatcherError, Watcher
+
+_LATE_SECONDS = 60.0
+_ALL = 1_000_000
+
+
+class ProblemError(Exception):
+    """What was asked cannot be done; the text says why."""
+
+
+def main() -> int:
+    """Run one command; its exit status."""
+    asked = _parsed()
+    places = Places.here()
+    commands: Dict[str, Callable[[], Dict[str, Json]]] = {
+        "key": lambda: {"key": key.public_line(places.key)},
+        "projects": lambda: {"projects": [one.project for one in _lists(places)]},
+        "try": lambda: _tried(places, asked.project),
+        "test": lambda: _tested(places, asked.project),
+        "status": lambda: _status(places),
+        "silence": lambda: _silenced(places, asked),
+        "incidents": lambda: _incidents(places, asked.project, asked.show, asked.last),
+    }
+    try:
+        if asked.command == "watch":
+            return _watch(places)
+        sys.stdout.write(json.dumps(commands[asked.command](), indent=1) + "\n")
+        return 0
+    except (ProblemError, SecondWatcherError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cartwheel_monitor")
+    parser.add_argument(
+        "command",
+        choices=("watch", "key", "projects", "try", "test", "status", "silence", "incidents"),
+    )
+    parser.add_argument("--project", default="")
+    parser.add_argument("--for", dest="seconds", type=float, default=0.0)
+    parser.add_argument("--who", default="")
+    parser.add_argument("--why", default="")
+    parser.add_argument("--app", default="")
+    parser.add_argument("--show", type=int, default=None)
+    parser.add_argument("--last", type=int, default=20)
+    return parser.parse_args()
+
+
+def _watch(places: Places) -> int:
+    watcher = Watcher(places)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: watcher.stop())
+    watcher.run()
+    return 0
+
+
+def _lists(places: Places) -> List[WatchList]:
+    return watch_list.read(places.lists)[0]
+
+
+def _list(places: Places, project: str) -> WatchList:
+    for one in _lists(places):
+        if one.project == project:
+            return one
+    raise ProblemError(f"{project} is not watched here")
+
+
+def _tried(places: Places, project: str) -> Dict[str, Json]:
+    """Each host of the project: "" if the monitor can look into it, else why not."""
+    listed, sessions = _list(places, project), Sessions(places.key)
+    found: Dict[str, Json] = {}
+    for host in listed.hosts:
+        try:
+            sessions.look(host, "", listed.timeout + LOOK_MORE_SECONDS)
+            found[host.name] = ""
+        except LookError as error:
+            found[host.name] = str(error)
+    sessions.close()
+    return found
+
+
+def _tested(places: Places, project: str) -> Dict[str, Json]:
+    """Send each messenger of the project a test; its problem, or ""."""
+    listed = _list(places, project)
+    text = Message(f"{project}: a test of the monitor", "It can reach you.", "info", at=time.time())
+    return {name: messengers.send(one.reveal(), text) for name, one in listed.messengers.items()}
+
+
+def _status(places: Places) -> Dict[str, Json]:
+    try:
+        found: Dict[str, Json] = json.loads(places.status.read_text(encoding="utf-8"))
+        age = time.time() - places.status.stat().st_mtime
+    except (OSError, ValueError):
+        raise ProblemError("the watcher has not said anything yet") from None
+    problems = found.get("problems")
+    if age > _LATE_SECONDS and isinstance(problems, list):
+        problems.insert(0, f"the watcher has said nothing for {messages.span(age)}")
+    return found
+
+
+def _silenced(places: Places, asked: argparse.Namespace) -> Dict[str, Json]:
+    until = time.time() + asked.seconds if asked.seconds > 0 else 0.0
+    silences.ask(places.silences, Silence(until, asked.why, asked.who, asked.app))
+    return {"until": until or None}
+
+
+def _incidents(places: Places, project: str, show: Optional[int], last: int) -> Dict[str, Json]:
+    store = places.project(project) / DATABASE
+    try:
+        rows = past.incidents(store, _ALL if show is not None else last)
+    except (sqlite3.Error, OSError) as error:
+        raise ProblemError(f"the incidents of {project} cannot be read: {error}") from None
+    if show is None:
+        return {"incidents": [one for text in rows for one in _row(json.loads(text))]}
+    for text in rows:
+        found = json.loads(text)
+        if isinstance(found, dict) and found.get("number") == show:
+            for one in _row(found):
+                told: List[Json] = [{**each} for each in past.telling(store, show)]
+                return {**one, "telling": told}
+    raise ProblemError(f"there is no incident {show}")
+
+
+def _row(found: Json) -> Iterator[Dict[str, Json]]:
+    one = records.incident(found)
+    if one is None:  # of a later version
+        return
+    members: List[Json] = [
+        {
+            "what": " ".join(
+                filter(None, (each.subject.kind, each.subject.host, each.subject.about))
+            ),
+            "began": each.began,
+            "problem": each.problem,
+        }
+        for each in one.every
+    ]
+    yield {
+        "number": one.number,
+        "title": messages.title(one),
+        "kind": one.kind,
+        "app": one.app,
+        "hosts": [*sorted(one.places)],
+        "began": one.began,
+        "ended": one.ended,
+        "release": one.release,
+        "told": one.told is not None,
+        "members": members,
+    }
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""All about one project: what is watched, what is known, and whom it tells."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Dict, Iterable, List, Mapping, Optional
+
+from cartwheel_monitor import messages, rows
+from cartwheel_monitor.heartbeat import Heartbeat
+from cartwheel_monitor.judge import Judge, Watched
+from cartwheel_monitor.limits import DEFAULTS, Limits
+from cartwheel_monitor.messages import Facts
+from cartwheel_monitor.observations import Look, Probe
+from cartwheel_monitor.past import Past
+from cartwheel_monitor.places import Places
+from cartwheel_monitor.quiet import Silence
+from cartwheel_monitor.store import Store
+from cartwheel_monitor.telling import Telling
+from cartwheel_monitor.watch_list import Host, WatchList
+
+_KEEP_SECONDS = 2.0
+_DAY = 86400.0
+
+
+class Desk:
+    """Used by the watcher's loop alone. Its store, its telling and its heartbeat have threads of
+    their own, so that no disk and no messenger holds the loop up."""
+
+    def __init__(self, listed: WatchList, places: Places) -> None:
+        self.listed = listed
+        self._store = Store(places.project(listed.project))
+        opened = self._store.open()
+        self._past = Past(self._store.path)
+        self._past.start(time.time())
+        self._judge = Judge(
+            watched_by(listed), limits=limits_of(listed), history=self._past, state=opened.state
+        )
+        addresses = {name: one.reveal() for name, one in listed.messengers.items()}
+        self._telling = Telling(addresses, self._store.submit)
+        self._telling.start(self._store.path)
+        self._heartbeat: Optional[Heartbeat] = None
+        if listed.heartbeat:
+            self._heartbeat = Heartbeat(listed.heartbeat.reveal())
+            self._heartbeat.start()
+        self.cursors: Dict[str, str] = dict(opened.cursors)
+        self._kept = 0.0
+        self.probes: Dict[str, Probe] = {}
+        self.looks: Dict[str, Look] = {}
+
+    def close(self) -> None:
+        """Write what waits."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        self._telling.stop()
+        self._store.keep(self._judge.state(), cursors=self.cursors, at=time.time())
+        self._store.close()
+        self._past.stop()
+
+    def probed(self, probe: Probe) -> None:
+        """A site was asked."""
+        self.probes[probe.site] = probe
+        self._judge.probed(probe)
+        self._store.add([rows.of_probe(probe)])
+
+    def looked(self, host: Host, look: Look) -> None:
+        """A host was looked into; other projects' applications there are left out."""
+        if look.seen is not None:
+            apps = tuple(one for one in look.seen.apps if one.app in host.apps)
+            look = replace(look, seen=replace(look.seen, apps=apps))
+            self.cursors[host.name] = look.seen.cursor if look.seen else ""
+        before = self._judge.looks.get(host.name)
+        self._store.add(rows.of_look(look, before))
+        self.looks[host.name] = look
+        self._judge.looked(look)
+
+    def next_probe(self, probe: Probe) -> float:
+        """When to ask that site again, in seconds since the epoch."""
+        return self._judge.next_probe(probe.app, probe.site, probe.at, self.listed.every)
+
+    def next_look(self, look: Look) -> float:
+        """When to look into that host again."""
+        return self._judge.next_look(look.host, look.at, self.listed.every)
+
+    def silence(self, one: Silence) -> None:
+        """Tell nobody until then; one that ends at once ends those about the same."""
+        self._judge.end_silences(one.app, one.host)
+        if one.until > time.time():
+            self._judge.silence(one)
+
+    def turn(self, now: float) -> None:
+        """Tell people what is new, and keep what must survive a restart."""
+        told = self._judge.news(now)
+        facts = Facts(self._releases(), self._judge.deployed)
+        self._telling.tell([messages.of(one, facts, now) for one in told])
+        self._telling.tell([messages.of_note(note) for note in self._store.notes()])
+        if told or now - self._kept >= _KEEP_SECONDS:
+            self._store.keep(self._judge.state(), told, cursors=self.cursors, at=now)
+            self._kept = now
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
+
+    def _releases(self) -> Mapping[tuple[str, str], str]:
+        return {
+            (app.app, host): app.release
+            for host, look in self._judge.looks.items()
+            for app in (look.seen.apps if look.seen else ())
+        }
+
+    # For `status`
+
+    def problems(self) -> List[str]:
+        """What is wrong with the monitor itself."""
+        health, found = self._store.health, []
+        if health.trouble:
+            found.append(f"its store cannot be written: {health.trouble}")
+        if health.lost:
+            found.append(f"{health.lost} looks were never kept")
+        for one in self._telling.reached():
+            if one.problem:
+                found.append(f"{one.name} was not told ({one.waiting} waiting): {one.problem}")
+            if one.given_up:
+                found.append(f"{one.name} never heard of {one.given_up} messages")
+        sent = self._heartbeat.sent if self._heartbeat is not None else None
+        if sent is not None and sent.problem:
+            found.append(f"heartbeat: {sent.problem}")
+        return found
+
+    @property
+    def judge(self) -> Judge:
+        return self._judge
+
+
+def watched_by(listed: WatchList) -> Watched:
+    """What the judge must know of a list."""
+    apps: Dict[str, frozenset[str]] = {}
+    for site in listed.sites:
+        apps[site.app] = apps.get(site.app, frozenset()) | frozenset(site.hosts)
+    sites = frozenset(site.url for site in listed.sites)
+    return Watched(frozenset(one.name for one in listed.hosts), apps, sites)
+
+
+def limits_of(listed: WatchList) -> Limits:
+    """The limits of [monitor], as the rules have them."""
+    given = listed.limits
+
+    def share(name: str, default: float) -> float:
+        return given[name] / 100 if name in given else default
+
+    return replace(
+        DEFAULTS,
+        errors_share=share("errors_percent", DEFAULTS.errors_share),
+        slow_seconds=given.get("slow_seconds", DEFAULTS.slow_seconds),
+        memory_share=share("memory_percent", DEFAULTS.memory_share),
+        disk_share=share("disk_percent", DEFAULTS.disk_share),
+        inodes_share=share("disk_percent", DEFAULTS.inodes_share),
+        disk_hours=given.get("disk_hours", DEFAULTS.disk_hours),
+        certificate_seconds=given.get("certificate_days", DEFAULTS.certificate_seconds / _DAY)
+        * _DAY,
+        clock_seconds=given.get("clock_seconds", DEFAULTS.clock_seconds),
+    )
+
+
+def names(desks: Iterable[Desk]) -> List[str]:
+    """The projects of these desks."""
+    return [one.listed.project for one in desks]

@@ -1,0 +1,148 @@
+"""SSH connections to watched hosts, kept open; each look is one command on one of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Dict
+
+import paramiko
+
+from cartwheel.host.wire.codec import WireError, from_disk
+from cartwheel.host.wire.look import PROTOCOL, HostLook
+from cartwheel_monitor.watch_list import Host
+
+USER = "cartwheel-look"
+_MOST_BYTES = 1 << 20
+_KEEPALIVE_SECONDS = 15
+# Linux: how long what was sent may stay unacknowledged before the connection is dead (tcp(7)).
+_USER_TIMEOUT_MS = 10_000
+
+
+class LookError(Exception):
+    """A host could not be looked into; the text says why, without secrets."""
+
+
+class Sessions:
+    """One connection for each host, made when it is needed."""
+
+    def __init__(self, key: Path) -> None:
+        self._key = key
+        self._open: Dict[str, paramiko.Transport] = {}
+        self._lock = threading.Lock()
+
+    def look(self, host: Host, cursor: str, timeout: float) -> HostLook:
+        """The host's answer since the cursor. Raises LookError."""
+        until = time.monotonic() + timeout
+        try:
+            try:
+                return self._asked(host, cursor, until, fresh=False)
+            except (EOFError, OSError, paramiko.SSHException):
+                # A kept connection may have died meanwhile; that is no trouble of the host.
+                self.forget(host.name)
+                return self._asked(host, cursor, until, fresh=True)
+        except LookError:
+            self.forget(host.name)
+            raise
+        except paramiko.BadHostKeyException:
+            raise LookError("its host key has changed") from None
+        except paramiko.AuthenticationException:
+            raise LookError("it refuses the monitor's key") from None
+        except (EOFError, OSError, paramiko.SSHException, ValueError, WireError) as error:
+            self.forget(host.name)
+            raise LookError(_text(error, timeout)) from None
+
+    def forget(self, name: str) -> None:
+        """Close the host's connection, if there is one."""
+        with self._lock:
+            transport = self._open.pop(name, None)
+        if transport is not None:
+            transport.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for name in list(self._open):
+            self.forget(name)
+
+    def _asked(self, host: Host, cursor: str, until: float, *, fresh: bool) -> HostLook:
+        transport = self._transport(host, until, fresh=fresh)
+        channel = transport.open_session(timeout=_left(until))
+        try:
+            channel.settimeout(_left(until))
+            channel.exec_command(f"since {cursor}" if cursor else "state")
+            answer = b""
+            while True:
+                channel.settimeout(_left(until))
+                part = channel.recv(1 << 16)
+                if not part:
+                    break
+                answer += part
+                if len(answer) > _MOST_BYTES:
+                    raise LookError("its answer is too long")
+            if not answer:
+                said = channel.recv_stderr(1000).decode("utf-8", "replace").strip()
+                raise LookError(f"it gave no answer{f': {said}' if said else ''}")
+        finally:
+            channel.close()
+        found = from_disk(HostLook, json.loads(answer))
+        if found.protocol < PROTOCOL:
+            raise LookError("its look is of an earlier version: `fab monitor.install` renews it")
+        return found
+
+    def _transport(self, host: Host, until: float, *, fresh: bool) -> paramiko.Transport:
+        with self._lock:
+            known = self._open.get(host.name)
+        if known is not None and known.is_active() and not fresh:
+            return known
+        made = self._connected(host, until)
+        with self._lock:
+            self._open[host.name] = made
+        return made
+
+    def _connected(self, host: Host, until: float) -> paramiko.Transport:
+        raw = socket.create_connection((host.address or host.name, host.port), _left(until))
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+        transport = paramiko.Transport(raw)
+        try:
+            transport.banner_timeout = transport.auth_timeout = _left(until)
+            wanted = {kind: key for kind, _, key in (one.partition(" ") for one in host.keys)}
+            options = transport.get_security_options()
+            options.key_types = [
+                kind for kind in options.key_types if _family(kind) in wanted
+            ] or options.key_types
+            transport.start_client(timeout=_left(until))
+            given = transport.get_remote_server_key()
+            if given.get_base64() != wanted.get(given.get_name()):
+                raise LookError("its host key has changed")
+            transport.auth_publickey(
+                USER, paramiko.Ed25519Key.from_private_key_file(str(self._key))
+            )
+            transport.set_keepalive(_KEEPALIVE_SECONDS)
+        except BaseException:
+            transport.close()
+            raise
+        return transport
+
+
+def _family(kind: str) -> str:
+    """The key type that an algorithm for signatures belongs to (RFC 8332)."""
+    return "ssh-rsa" if kind.startswith("rsa-sha2-") else kind
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise socket.timeout("timed out")
+    return left
+
+
+def _text(error: BaseException, timeout: float) -> str:
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return f"no answer within {timeout:g} s"
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(words).split())

@@ -1,0 +1,72 @@
+"""What the watcher knows just now, as JSON: for `fab monitor.status`."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, Iterator, List
+
+from cartwheel_monitor import messages
+from cartwheel_monitor.desk import Desk
+from cartwheel_monitor.records import Json, of_silence
+from cartwheel_monitor.subjects import Subject
+
+FORMAT = 1
+
+
+def of(desks: Iterable[Desk], unread: Dict[str, str], now: float) -> Dict[str, Json]:
+    """All projects together. `unread`: lists that could not be read, and why."""
+    every = list(desks)
+    problems: List[Json] = [f"its list {name} is not read: {why}" for name, why in unread.items()]
+    problems += [text for desk in every for text in desk.problems()]
+    return {
+        "format": FORMAT,
+        "time": now,
+        "problems": problems,
+        "hosts": {one.listed.project: [host.name for host in one.listed.hosts] for one in every},
+        "targets": [row for desk in every for row in _targets(desk)],
+        "open": [row for desk in every for row in _open(desk)],
+        "silences": [row for desk in every for row in _silences(desk)],
+    }
+
+
+def _targets(desk: Desk) -> Iterator[Json]:
+    down = desk.judge.down
+    for site in desk.listed.sites:
+        probe = desk.probes.get(site.url)
+        state = "down" if Subject("site", site.app, "", site.url) in down else "well"
+        yield {
+            "project": desk.listed.project,
+            "name": site.url,
+            "state": state if probe else "not asked yet",
+            "at": probe.at if probe else None,
+            "detail": _detail(probe.problem, probe.seconds) if probe else "",
+        }
+    for host in desk.listed.hosts:
+        look = desk.looks.get(host.name)
+        bad = [one for one in down if one.host == host.name]
+        yield {
+            "project": desk.listed.project,
+            "name": host.name,
+            "state": "not looked at yet" if look is None else "trouble" if bad else "well",
+            "at": look.at if look else None,
+            "detail": _detail(look.problem, look.seconds) if look else "",
+        }
+
+
+def _detail(problem: str, seconds: float) -> str:
+    return problem or f"{seconds * 1000:.0f} ms"
+
+
+def _open(desk: Desk) -> Iterator[Json]:
+    for one in desk.judge.book.open.values():
+        yield {
+            "project": desk.listed.project,
+            "number": one.number,
+            "title": messages.title(one),
+            "began": one.began,
+            "told": one.told is not None,
+        }
+
+
+def _silences(desk: Desk) -> Iterator[Json]:
+    for one in desk.judge.silences:
+        yield {"project": desk.listed.project, **of_silence(one)}
