@@ -300,6 +300,11 @@ CATALOGUE: dict[str, Problem] = {
         "Install it: `pip install 'cartwheel[notify]'`, or take [notify] out of the settings.",
         Exit.USAGE,
     ),
+    "monitor": Problem(
+        908,
+        "The monitor does not do what it was asked",
+        "`fab logs` with its host shows what it logged; `fab monitor.install` deploys it again.",
+    ),
     # 4xx: preparing a host
     "not-set-up": Problem(401, "The host is not set up", "`fab setup -H HOST` prepares it."),
     "not-ours": Problem(

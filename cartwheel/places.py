@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def own(name: str) -> Path:
-    """The folder `templates`, `config` or `tasks` that belongs to this Cartwheel."""
+    """The folder `templates`, `config`, `tasks` or `monitor` that belongs to this Cartwheel."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
 

@@ -17,7 +17,17 @@ from cartwheel.fab import assemble
 namespace = assemble(
     __name__,
     # tasks named after their function: `fab deploy`
-    flat=("deploy", "serve", "look", "diagnose", "inside", "inventory", "completion"),
+    flat=(
+        "deploy",
+        "serve",
+        "look",
+        "diagnose",
+        "incidents",
+        "watch",
+        "inside",
+        "inventory",
+        "completion",
+    ),
     # tasks named after their module: `fab hosts.trust`
     nested=(
         "apache",
@@ -28,6 +38,7 @@ namespace = assemble(
         "lab",
         "lock",
         "maintenance",
+        "monitor",
         "nginx",
         "notify",
         "process",

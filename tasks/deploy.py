@@ -20,9 +20,12 @@ _TESTS = {"skip-tests": "Do not run the application's own tests."}
 @app_task(changing=True, more_roles=("balancer",))
 def setup(scene: Scene, out: Output) -> int:
     """Prepare bare hosts and balancers: packages, user, folders."""
+    from cartwheel.commands.monitor import unwatched
     from cartwheel.commands.setup import setup as run
 
     code = out.answers(run(scene), lambda one: "prepared" if one.changes else "nothing to do")
+    for line in unwatched(scene):
+        out.say(line)
     if code == 0:
         out.say(f"next: `{scene.typed.command('deploy')}`")
     return code

@@ -505,6 +505,10 @@ _CASES: dict[str, tuple[str, str]] = {
         "[notify] names messengers, and the program that knows them is not installed here.",
         "[notify] needs Apprise, which is not installed",
     ),
+    "monitor": (
+        "The monitor's program on its host could not do it, or is of another version.",
+        "the monitor: shop is not watched here",
+    ),
     "host-key-not-kept": (
         "The known_hosts file, or its folder, cannot be written.",
         "the host's key cannot be saved in /home/ann/.ssh/known_hosts: Read-only file system",

@@ -48,6 +48,7 @@ ENGINE = Distribution(
         "tasks/": "cartwheel/tasks/",
         "templates/": "cartwheel/templates/",
         "config/deploy.toml": "cartwheel/config/deploy.toml",
+        "monitor/": "cartwheel/monitor/",
     },
 )
 LAB = Distribution(

@@ -140,6 +140,8 @@ class Layout:
     tls_roots = _Inside("roots.pem", of="tls")
     # The users of the site's paths, with hashes of their passwords (see `web.users`).
     users = _Inside("users")
+    # What a monitor watches (see `upkeep.watch_lists`).
+    watch_lists = _Inside("watch.d")
     # The answers to the authority's challenges, which the web server reads.
     acme_webroot = _Inside("acme-webroot")
     # Its mark closes the site for visitors; beside it are their pages, and what the site includes

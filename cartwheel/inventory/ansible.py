@@ -48,6 +48,7 @@ _NAMES = {
     "roles": ("cartwheel_roles",),
     "balancer_name": ("cartwheel_balancer_name",),
     "inner_address": ("cartwheel_inner_address",),
+    "monitor_address": ("cartwheel_monitor_address",),
 }
 # In the order in which Ansible passes them to ssh, where the first value of a keyword counts.
 _SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
@@ -121,6 +122,7 @@ def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -
         weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
         balancer_name=_text(name, "cartwheel_balancer_name", values["balancer_name"]),
         inner_address=_text(name, "cartwheel_inner_address", values["inner_address"]),
+        monitor_address=_text(name, "cartwheel_monitor_address", values["monitor_address"]),
     )
 
 

@@ -403,9 +403,10 @@ def _inventory(settings: Settings) -> Iterator[Problem]:
             yield key, f"expected the name of a host, got {name!r}"
         if host.address is not None and not _HOST.match(host.address):
             yield (*key, "address"), f"expected [USER@]HOST[:PORT], got {host.address!r}"
-        inner = host.inner_address
-        if inner is not None and (not _HOST.match(inner) or "@" in inner):
-            yield (*key, "inner_address"), f"expected HOST[:PORT], got {inner!r}"
+        for field in ("inner_address", "monitor_address"):
+            at = getattr(host, field)
+            if at is not None and (not _HOST.match(at) or "@" in at):
+                yield (*key, field), f"expected HOST[:PORT], got {at!r}"
         for number, group in enumerate(host.groups):
             yield from _known_group((*key, "groups", number), group, settings)
     for name, table in inventory.groups.items():

@@ -42,6 +42,7 @@ class Host:
     weight: int = 1
     balancer_name: str | None = None
     inner_address: str | None = None
+    monitor_address: str | None = None
     refused: str | None = None
 
 

@@ -21,12 +21,14 @@ _WHOLE = {
     ("artifacts", "password"),
     ("artifacts", "read_password"),
     ("balancer", "secret"),
+    ("monitor", "heartbeat"),
     ("index", "password"),
     ("ssh", "password"),
     ("ssh", "sudo_password"),
     ("tls", "key"),
 }
 # A variable in one of these in a later file replaces the same variable in the other one.
+_MESSENGERS = ("notify", "to")  # each of them is a secret
 _EITHER = (
     (("index", "preset"), ("index", "url")),
     (("index", "url"), ("index", "preset")),
@@ -158,7 +160,8 @@ def _merge(into: Table, data: Table, at: Key, result: Layer, above: Layer) -> No
 def _is_whole(key: Key) -> bool:
     of_file = (*key[:1], *key[2:]) == ("files", "secret")
     of_path = (*key[:2], *key[3:]) == ("web", "paths", "users")
-    return key in _WHOLE or of_file or of_path or (len(key) > 1 and key[0] == "secrets")
+    by_name = (len(key) > 1 and key[0] == "secrets") or key[:-1] == _MESSENGERS
+    return by_name or of_file or of_path or key in _WHOLE
 
 
 def _drop(layer: Layer, key: Key) -> None:

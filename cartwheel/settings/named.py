@@ -21,7 +21,9 @@ from .validation import dotted
 _FILES = frozenset({"file", "env_file", "identity", "known_hosts", "key"})
 # Tables with the user's own names and values.
 _FREE: frozenset[Key] = frozenset({("env",), ("balancer", "headers")})
-_SECRETS = frozenset({"password", "read_password", "sudo_password", "secret", "key", "users"})
+_SECRETS = frozenset(
+    {"password", "read_password", "sudo_password", "secret", "key", "users", "heartbeat"}
+)
 _SHELL = re.compile(r"[\s=<>|;&()'\"`]+")
 
 

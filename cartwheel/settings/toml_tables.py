@@ -669,6 +669,8 @@ class HostVariables(Model):
     """Name of the host in the balancer; default: its name here."""
     inner_address: str | None = Field(default=None, examples=["10.0.0.1:80"])
     """Address for the other hosts: HOST[:PORT]; default: its SSH address, and web.listen."""
+    monitor_address: str | None = Field(default=None, examples=["10.0.0.1:22"])
+    """Where the monitor reaches its sshd: HOST[:PORT]; default: its SSH address."""
 
 
 class InventoryHost(HostVariables):
@@ -771,6 +773,36 @@ class Notify(Model):
     """The tasks that tell."""
 
 
+class Monitor(Model):
+    """What a monitor watches, and when it tells the messengers of [notify] (docs/monitor.md)."""
+
+    every_seconds: float = Field(default=20, ge=5, le=3600)
+    """How often each site and each host is looked at."""
+    timeout_seconds: float = Field(default=5, ge=0.5, le=60)
+    """A site or host that has not answered by then does not answer."""
+    urls: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")], ...] = Field(
+        default=(), examples=[["https://shop.example.org/healthz"]]
+    )
+    """What is asked from outside; default: health.path on the site's first name, or without a name
+    on each host."""
+    heartbeat: Secret | None = Field(default=None, examples=[{"env": "HEARTBEAT_URL"}])
+    """An address that the monitor gets each minute, so that somebody notices if it dies."""
+    errors_percent: float = Field(default=5, gt=0, le=100)
+    """Share of 5xx answers, of at least 50 in three minutes."""
+    slow_seconds: float = Field(default=1, gt=0, le=600)
+    """95 of 100 answers are faster, or three times as slow as usual."""
+    memory_percent: float = Field(default=5, ge=0, le=50)
+    """Memory that is available at least."""
+    disk_percent: float = Field(default=5, ge=0, le=50)
+    """Room and inodes that are free at least."""
+    disk_hours: float = Field(default=24, ge=0, le=720)
+    """A disk that will be full sooner is told."""
+    certificate_days: float = Field(default=14, ge=0, le=90)
+    """A certificate that ends sooner is told."""
+    clock_seconds: float = Field(default=60, gt=0, le=3600)
+    """How far a host's clock may be off."""
+
+
 class Settings(Model):
     """All settings of one application in one environment."""
 
@@ -804,6 +836,7 @@ class Settings(Model):
     hooks: dict[Name, Hook] = {}
     """Commands before and after phases by name, see below."""
     notify: Notify = Notify()
+    monitor: Monitor = Monitor()
     env: dict[str, str] = Field(default={}, examples=[{"LOG_FORMAT": "json"}])
     """Environment variables of the app."""
     env_file: str | None = Field(default=None, examples=[".env"])

@@ -27,6 +27,7 @@ PATTERN_WORDS = {
         "lower-case letters and digits, with single `-` inside, starting with a letter"
     ),
     r"^/[^\x00\n]*$": "an absolute path",
+    r"^https?://[^\s/]+(/\S*)?$": "an address: http:// or https://, a host, and a path",
     r"^/[^\s]*$": "a URL path: it starts with `/` and contains no space",
     r"^(3(\.\d+){0,2}|/[^\x00\s]+)$": "a version of Python like 3.11, or an absolute path",
     r"^[a-z_][a-z0-9_-]{0,30}$": "a user name: lower-case letters, digits, `_`, `-`, at most 31",

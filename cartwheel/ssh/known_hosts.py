@@ -41,6 +41,11 @@ class HostKey:
         return cls(key.get_name(), key.asbytes())
 
     @property
+    def base64(self) -> str:
+        """Its bytes as known_hosts has them."""
+        return base64.b64encode(self.blob).decode()
+
+    @property
     def fingerprint(self) -> str:
         """SHA256:... in unpadded base64, as `ssh-keygen -l` prints it."""
         digest = hashlib.sha256(self.blob).digest()

@@ -279,6 +279,21 @@ class Output:
         self._print(self._typed.in_text(text))
 
     @property
+    def sink(self) -> Sink:
+        """The stream of what a person reads."""
+        return self._out
+
+    @property
+    def for_programs(self) -> bool:
+        """Whether the output is JSON (--json)."""
+        return self._json is not None
+
+    def tell(self, **fields: Value) -> None:
+        """A line for programs, at once; not in the run's record."""
+        self._heard = time.monotonic()
+        self._line(recorded=False, **fields)
+
+    @property
     def width(self) -> int | None:
         """The columns that a table may have; None: any number."""
         return self._out.width

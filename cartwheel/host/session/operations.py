@@ -37,6 +37,7 @@ READING: Dict[str, str] = {
     "timers": "look.timers:look",
     "timer-output": "look.timers:output",
     "timer-run": "upkeep.timers:run",
+    "look": "look.live:live",
     "monitor-status": "upkeep.monitors:status",
     "monitor-sshd": "upkeep.sshd:settings",
 }
@@ -87,6 +88,7 @@ CHANGING: Dict[str, str] = {
     "tls-acme": "web.acme:install",
     "tls-renew": "web.acme:renew",
     "users": "web.users:place",
+    "watch-lists": "upkeep.watch_lists:place",
     "maintenance-on": "web.maintenance:turn_on",
     "maintenance-off": "web.maintenance:turn_off",
     "hold": "state.freeze:hold",

@@ -194,6 +194,11 @@ def _put_together(parts: dict[str, object]) -> Table:
     return answer
 
 
+def whole(since: str | None) -> Table:
+    """The answer for a session that has deadlines of its own."""
+    return _put_together(dict(find(since)))
+
+
 def fitting(answer: Table) -> str:
     """The answer as text of at most MOST_BYTES; what had to be left out is in `unread`."""
     text = json.dumps(answer)

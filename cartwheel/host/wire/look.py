@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
 from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.request import Request
 
 PROTOCOL = 1
 """Grows when a field changes its meaning; a new field with a default does not count."""
@@ -115,3 +116,11 @@ class HostLook:
     apps: Tuple[AppLook, ...] = ()
     cursor: str = ""
     unread: Dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AskLook(Request[HostLook]):
+    """The same look for an operator's session. `cursor`: of the last answer, "" for a first one."""
+
+    op = "look"
+    cursor: str

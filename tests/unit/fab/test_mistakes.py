@@ -115,8 +115,8 @@ def test_what_to_type_instead(typed: Typed, words: str, instead: str) -> None:
 GROUP = "Tasks of that group: lock.hold, lock.release, lock.status."
 ALL = "`fab --list` lists all tasks."
 GROUPS = (
-    "Groups: apache, balancer, config, env, hosts, lab, lock, maintenance, nginx, notify, process,"
-    " runs, secrets, templates, timer, tls."
+    "Groups: apache, balancer, config, env, hosts, lab, lock, maintenance, monitor, nginx, notify,"
+    " process, runs, secrets, templates, timer, tls."
 )
 OPTIONS = "`fab --help deploy` lists the options."
 BEFORE = "`fab --help` lists the options before a task."

@@ -106,6 +106,16 @@ def test_every_secret_is_replaced_whole(tmp_path: Path, key: tuple[str, str]) ->
     assert "exactly one" not in " ".join(mistakes(tmp_path, None, "live"))
 
 
+def test_every_messenger_is_replaced_whole(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        deploy=f'{MINIMAL}[notify.to]\nops = {{ file = "a" }}\nboss = {{ file = "b" }}\n',
+        environments_live='[notify.to]\nops = { env = "B" }\n',
+    )
+    found = load(tmp_path, None, "live").notify.to
+    assert (found["ops"].env, found["ops"].file, found["boss"].file) == ("B", None, "b")
+
+
 def test_apps_of_their_own_share_deploy_toml(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -1,0 +1,175 @@
+"""A monitor on a host of the user's own: it says when a site is down, and when it is well again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from cartwheel_lab import LabHost
+from tests.kit.project import SHOP, Project, new_project
+from tests.kit.waiting import until
+from tests.lab.conftest import GetHosts
+
+pytestmark = pytest.mark.timeout(400)
+
+WEB, SSH = 3143, 3144  # inside a lab host: the services of the others (cartwheel_lab.forwarder)
+# A messenger of the monitor's own host: it keeps what it hears.
+HEARS = """
+import http.server, json, time
+class Hears(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open("/root/heard", "a") as file:
+            file.write(json.dumps([time.time(), said["title"], said["message"]]) + "\\n")
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.ThreadingHTTPServer(("127.0.0.1", 9999), Hears).serve_forever()
+"""
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """A project with the monitor on `monitor`, and its web hosts."""
+
+    project: Project
+    monitor: LabHost
+    web: LabHost
+    other: LabHost
+
+    def fab(self, task: str, *words: str, code: int = 0) -> str:
+        return self.project.fab(task, "-H", self.monitor.name, *words, code=code).out
+
+    def heard(self) -> list[str]:
+        """The titles of all messages so far."""
+        text = self.monitor.sh("cat /root/heard 2>/dev/null || true")
+        return [json.loads(line)[1] for line in text.splitlines()]
+
+    def hears(self, title: str) -> None:
+        until(lambda: title in self.heard(), 60, shown=title)
+
+
+def settings(*hosts: LabHost) -> str:
+    urls = ", ".join(f'"http://{host.address}:{WEB}/healthz"' for host in hosts)
+    watched = "".join(
+        f'[inventory.hosts.{host.name}]\nmonitor_address = "{host.address}:{SSH}"\n'
+        for host in hosts
+    )
+    more = f'[notify.to]\nops = {{ file = "ops" }}\n[monitor]\nevery_seconds = 5\nurls = [{urls}]\n'
+    return SHOP + more + watched
+
+
+@pytest.fixture(scope="module")
+def scenery(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenery]:
+    monitor, web, other = hosts(3)
+    for host in (monitor, web, other):
+        host.reset()
+    project = new_project(tmp_path_factory.mktemp("shop"))
+    project.settings(settings(web, other))
+    project.write("ops", "json://127.0.0.1:9999/room-of-the-team")
+    project.fab("setup", "-H", f"{web.name},{other.name}")
+    project.fab("deploy", "-H", f"{web.name},{other.name}")
+    monitor.sh(f"cat >/root/hears.py <<'.'\n{HEARS}\n.")
+    monitor.sh("systemd-run -q --unit=hears python3 /root/hears.py")
+    yield Scenery(project, monitor, web, other)
+
+
+def test_it_watches_and_reaches_people(scenery: Scenery) -> None:
+    said = scenery.fab("monitor.install")
+    both = f"{scenery.web.name}, {scenery.other.name}"
+    assert f"the monitor on {scenery.monitor.name} watches {both}" in said
+    assert "room-of-the-team" not in said
+    assert "ops        told" in scenery.fab("monitor.test")
+    until(lambda: _is_well(scenery), 30, shown="everything was looked at")
+    assert "nothing changed" in scenery.fab("monitor.install"), "again it changes nothing"
+    mode = scenery.monitor.sh("stat -c '%a %U' /srv/cartwheel-monitor/watch.d/shop.json").strip()
+    assert mode == "640 root", "it has the address of a messenger"
+
+
+def _status(scenery: Scenery) -> str:
+    return scenery.project.fab("monitor.status", "-H", scenery.monitor.name, code=None).out
+
+
+def _is_well(scenery: Scenery) -> bool:
+    found = _status(scenery)
+    return "yet" not in found and "down" not in found and "incident" not in found
+
+
+def test_a_site_that_goes_down_and_comes_back(scenery: Scenery) -> None:
+    scenery.web.sh("systemctl stop 'cartwheel-shop.web*'")
+    scenery.hears("shop does not answer")
+    until(lambda: "shop does not answer" in _status(scenery), 20, shown="the incident")
+    scenery.project.fab("start", "-H", scenery.web.name)
+    scenery.hears("recovered: shop does not answer")
+    told = [title for title in scenery.heard() if "does not answer" in title]
+    assert told == ["shop does not answer", "recovered: shop does not answer"]
+    shown = scenery.fab("incidents")
+    assert "shop does not answer" in shown
+    assert "process web is inactive" in scenery.fab("incidents", "--show", "1")
+
+
+@pytest.mark.nightly
+def test_a_deploy_and_a_rollback_are_no_trouble(scenery: Scenery) -> None:
+    before = scenery.heard()
+    both = f"{scenery.web.name},{scenery.other.name}"
+    scenery.project.app("another text")
+    scenery.project.fab("deploy", "-H", both)
+    scenery.project.fab("rollback", "-H", both)
+    time.sleep(12)  # two looks, and the time in which news are gathered
+    assert scenery.heard() == before
+
+
+@pytest.mark.nightly
+def test_in_a_silence_nobody_is_told(scenery: Scenery) -> None:
+    before = scenery.heard()
+    refused = scenery.project.fab(
+        "monitor.silence", "-H", scenery.monitor.name, "--for", "1h", code=2
+    )
+    assert "--message is missing" in refused.err
+    said = scenery.fab("monitor.silence", "--for", "1h", "--message", "a new switch")
+    assert said.startswith("quiet until ")
+    until(lambda: "a new switch" in scenery.fab("monitor.status"), 20, shown="the silence")
+    scenery.web.sh("systemctl stop 'cartwheel-shop.web*'")
+    time.sleep(25)
+    assert scenery.heard() == before
+    scenery.project.fab("start", "-H", scenery.web.name)
+    assert "the silence has ended" in scenery.fab("monitor.silence", "--for", "0")
+
+
+def test_a_host_that_is_not_watched_is_named(scenery: Scenery) -> None:
+    where = f'[inventory.hosts.{scenery.monitor.name}]\nroles = ["monitor"]\n'
+    new = settings(scenery.web, scenery.other) + where + "[inventory.hosts.new]\n"
+    scenery.project.settings(new)
+    assert "new: not watched" in scenery.project.fab("monitor.status", code=1).out
+    said = scenery.project.fab("setup", "-H", scenery.web.name).out
+    assert "not watched" not in said
+    scenery.project.settings(settings(scenery.web, scenery.other))
+
+
+@pytest.mark.nightly
+def test_the_watcher_is_killed(scenery: Scenery) -> None:
+    unit = "'cartwheel-cartwheel-monitor.watcher*'"
+    scenery.monitor.sh(f"systemctl kill --signal=KILL {unit}")
+    until(lambda: _is_well(scenery), 60, shown="it watches again")
+    assert "shop does not answer" in scenery.fab("incidents"), "what it knew is still there"
+
+
+@pytest.mark.nightly
+def test_a_deploy_that_fails_is_told(scenery: Scenery) -> None:
+    scenery.project.write("app/app.py", "def app(environ, start_response):\n    raise SystemExit\n")
+    scenery.project.fab("deploy", "-H", scenery.web.name, code=None)
+    until(lambda: any("deploy" in one for one in scenery.heard()), 60, shown="the deploy")
+
+
+def test_nothing_is_left_of_it(scenery: Scenery) -> None:
+    refused = scenery.project.fab("monitor.uninstall", "-H", scenery.monitor.name, code=1)
+    assert "use --yes" in refused.err
+    assert "the monitor is gone" in scenery.fab("monitor.uninstall", "--yes")
+    assert "cartwheel" not in scenery.monitor.sh("ls /srv; getent passwd | cut -d: -f1")
+    for host in (scenery.web, scenery.other):
+        assert "cartwheel-look" not in host.sh("getent passwd")
+        assert host.sh("ls /var/lib/cartwheel").split() == ["shop.json"]

@@ -1,0 +1,93 @@
+"""Which host has the monitor, and what its program answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cartwheel.commands import ask, monitor
+from cartwheel.commands.scene import Scene
+from cartwheel.commands.typed import Typed
+from cartwheel.errors import HostError, UsageError
+from cartwheel.events import silent
+from cartwheel.host.wire.output import Ran
+from cartwheel.plan.host_plan import Operator
+from cartwheel.settings.hosts import Host
+from cartwheel.settings.toml_tables import Settings
+from cartwheel.ssh.options import SshOptions
+
+WEB = Host("web1", "here", roles=("web",))
+MONITOR = Host("mon1", "here", roles=("monitor",))
+
+
+def scene(*known: Host, named: tuple[str, ...] = ()) -> Scene:
+    settings = Settings.model_validate({"app": {"name": "shop", "source": "."}})
+    chosen = tuple(host for host in known if not named or host.name in named)
+    return Scene(
+        project=Path("/nowhere"),
+        settings=settings,
+        chosen=chosen,
+        known=known,
+        ssh_options=SshOptions(),
+        operator=Operator("ann@desk", ""),
+        emit=silent,
+        typed=Typed(hosts=named),
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "named", "host"),
+    [
+        ((WEB, MONITOR), (), "mon1"),
+        ((WEB, MONITOR), ("web1",), "web1"),
+        ((WEB, Host("other", "-H")), ("other",), "other"),
+    ],
+)
+def test_the_host_of_the_monitor(
+    known: tuple[Host, ...], named: tuple[str, ...], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "sources", lambda _cache: Path("/sources"))
+    own = monitor.monitor_scene(scene(*known, named=named))
+    assert own.hosts == (host,)
+    assert own.settings.slug == "cartwheel-monitor"
+    assert own.assigned(host).counts == {"watcher": 1}, "it has no page yet, and so no web"
+
+
+@pytest.mark.parametrize(
+    ("known", "named", "says"),
+    [
+        ((WEB,), (), "none was named"),
+        ((MONITOR, replace(MONITOR, name="mon2")), (), "2 hosts were named"),
+        ((WEB, MONITOR), ("web1", "mon1"), "2 hosts were named"),
+    ],
+)
+def test_it_is_on_one_host(known: tuple[Host, ...], named: tuple[str, ...], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        monitor.monitor_scene(scene(*known, named=named))
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "says"),
+    [
+        (["shop is not watched here"], 1, "the monitor: shop is not watched here"),
+        ([], 127, "the monitor: it ended with 127"),
+        (["no JSON"], 0, "is it of another version"),
+        (["{", "torn"], 0, "is it of another version"),
+    ],
+)
+def test_a_program_that_does_not_do_it(
+    lines: list[str], status: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(some: Scene, _command: str, on_line: object) -> dict[str, Ran]:
+        assert callable(on_line)
+        for line in lines:
+            on_line("mon1", line)
+        return {"mon1": Ran(status, "1")}
+
+    monkeypatch.setattr(monitor, "sources", lambda _cache: Path("/sources"))
+    monkeypatch.setattr(ask, "run_command", run)
+    with pytest.raises(HostError, match=says) as refused:
+        monitor.status(scene(WEB, MONITOR))
+    assert refused.value.slug == "monitor"
