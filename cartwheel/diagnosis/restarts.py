@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cartwheel.diagnosis import telling
-from cartwheel.diagnosis.cause import GUESSED, SOON, Case, Cause
+from cartwheel.diagnosis.cause import SOON, STOPS, Case, Cause
 
 
 def causes(case: Case) -> Iterator[Cause]:
@@ -26,7 +26,7 @@ def causes(case: Case) -> Iterator[Cause]:
             else f"somebody restarted {sign.about} without Cartwheel"
             f" {telling.times(sign.count)}{by}",
             f"`fab start -H {case.host}`" if is_down else f"use `fab restart -H {case.host}`",
-            GUESSED + 15 if is_down else SOON,
+            STOPS if is_down else SOON,
             telling.lines([sign]),
             sign.first,
             None if is_down else sign.last,
