@@ -20,6 +20,8 @@ _FOLLOWS = 35
 _SLACK_SECONDS = 90.0
 _CHANGED_SECONDS = 3600.0
 _MOST_CHANGES = 3
+_AT_ITS_END = ("deploy", "rollback", "settings")
+_SAME_SECONDS = 2.0  # times of logs are whole seconds
 
 
 @dataclass(frozen=True)

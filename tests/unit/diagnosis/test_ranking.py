@@ -71,5 +71,11 @@ def test_what_was_changed_just_before() -> None:
     assert ranking.changes_before(found, None) == ()
 
 
+def test_what_somebody_did_afterwards_is_no_change_before() -> None:
+    found = case(changes=(Change(NOW - 90, "restart", "web: stopped by hand"),)).found
+    assert ranking.changes_before(found, NOW - 100) == ()
+    assert len(ranking.changes_before(found, NOW - 90)) == 1
+
+
 def test_a_host_that_is_well_has_no_cause() -> None:
     assert ranking.ranked(case()) == []
