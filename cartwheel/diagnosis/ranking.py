@@ -75,11 +75,17 @@ def _is_over(one: Cause, found: Diagnosis) -> bool:
 
 
 def changes_before(found: Diagnosis, began: float | None) -> tuple[Change, ...]:
-    """The last changes before that time, and shortly after: the first failure may be noticed
-    before a deploy has ended."""
+    """The last changes before that time. A deploy is written down at its end: what it breaks may
+    be noticed before."""
     if began is None:
         return ()
     near = [
-        one for one in found.changes if began - _CHANGED_SECONDS <= one.at <= began + _SLACK_SECONDS
+        one
+        for one in found.changes
+        if began - _CHANGED_SECONDS <= one.at <= began + _noticed_within(one)
     ]
     return tuple(sorted(near, key=lambda one: -one.at)[:_MOST_CHANGES])
+
+
+def _noticed_within(change: Change) -> float:
+    return _SLACK_SECONDS if change.kind in _AT_ITS_END else _SAME_SECONDS
