@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     hosts="none", json=False, help={"shell": "bash, zsh or fish (default: the one of $SHELL)."}
 )
 def completion(c: FabContext, out: Output, shell: str = "") -> int:
-    """Print a script that completes fab and cartwheel in a shell.
+    """Print a script that completes fab in a shell.
 
     It completes tasks, options, hosts, environments, apps and releases (docs/output.md).
     """

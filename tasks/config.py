@@ -48,7 +48,7 @@ def init(
     deploy_settings: bool = True,
     yes: bool = False,
 ) -> int:
-    """Write settings for an app, and a fabfile if there is none.
+    """Write settings for an app, and a fabfile if needed.
 
     Asks for what the sources and the command-line options leave open; -H names hosts.
     """
@@ -190,7 +190,7 @@ def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool
 
 @plain_task(hosts="none")
 def check(c: FabContext, out: Output) -> int:
-    """Check settings and templates of every app and environment."""
+    """Check settings and templates of all apps, environments."""
     from cartwheel.commands.check import check as run
 
     checked = run(c.project)

@@ -19,7 +19,7 @@ _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
 @app_task(changing=True, more_roles=("balancer",))
 def setup(scene: Scene, out: Output) -> int:
-    """Prepare bare hosts and balancers: packages, user, folders."""
+    """Prepare hosts and balancers: packages, user, folders."""
     from cartwheel.commands.monitor import unwatched
     from cartwheel.commands.setup import setup as run
 
@@ -179,7 +179,7 @@ def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
 
 @app_task(changing=True, help=_TESTS)
 def upload(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Build, and upload the wheel; the live release is untouched."""
+    """Build and upload the wheel; the live release stays."""
     return _prepare(scene, out, "upload", skip_tests)
 
 

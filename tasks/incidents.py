@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     help={"show": "One incident, by its number, with all that is known.", "last": "How many (20)."},
 )
 def incidents(scene: Scene, out: Output, show: str = "", last: str = "20") -> int:
-    """List what the monitor noticed: when, what, how long, who was told."""
+    """List what the monitor noticed: when, what, how long."""
     from cartwheel.commands import monitor
     from cartwheel.terminal.monitor import INCIDENT_HEADS, incident_lines, incident_rows
 

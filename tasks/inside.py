@@ -40,7 +40,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
 
 @app_task(json=False, quiet=True)
 def shell(scene: Scene, out: Output) -> int:
-    """Open an interactive shell in the live release, on one host."""
+    """Open a shell in the live release, on one host."""
     from cartwheel.commands import ask
 
     if len(scene.hosts) != 1:

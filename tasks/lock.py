@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @app_task(changing=True, about_freeze=True)
 def hold(scene: Scene, out: Output) -> int:
-    """Freeze the app: every change is refused until lock.release.
+    """Freeze the app: refuse every change until lock.release.
 
     --message gives the reason; everybody who is refused sees it. The live release keeps serving,
     also across reboots; a host still recovers from faults.
@@ -48,7 +48,7 @@ def release(scene: Scene, out: Output) -> int:
 
 @app_task(quiet=True)
 def status(scene: Scene, out: Output) -> int:
-    """Show who holds the lock or froze the app, since when, why."""
+    """Show who holds the lock or froze the app, and why."""
     from cartwheel.commands import ask
 
     return out.answer_table(ask.lock_status(scene), ("WHAT", "BY", "SINCE", "WHY"), _rows)

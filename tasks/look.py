@@ -260,7 +260,7 @@ def _place(listed: Listed, one: Releases) -> str:
 
 @app_task(quiet=True, help={"lines": "Number of entries (default 20)."})
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
-    """Show what was done on each host: when, by whom, the result."""
+    """Show what was done on each host: when, by whom, result."""
     from cartwheel.commands import ask
     from cartwheel.terminal.format import minute
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     },
 )
 def on(scene: Scene, out: Output, retry_after: str = "", allow: str = "") -> int:
-    """Close the site for visitors, who get a page with --message.
+    """Close the site for visitors, who get a page.
 
     They get 503, from all hosts that run web or from none. The health check passes, so balancers
     keep the hosts; deploys go on behind it, and it outlives reboots, until maintenance.off.

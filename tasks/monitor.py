@@ -57,7 +57,7 @@ def uninstall(scene: Scene, out: Output, yes: bool = False) -> int:
 
 @app_task(quiet=True, any_role=True)
 def status(scene: Scene, out: Output) -> int:
-    """Show what is watched, what is wrong, and whether the monitor is well.
+    """Show what is watched, and what is wrong.
 
     Exits with 1 if anything is wrong, or a host of the project is not watched.
     """

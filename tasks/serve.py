@@ -33,7 +33,7 @@ def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) 
 
 @app_task(changing=True, rollout=True, help=HOOKS)
 def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
-    """Start a new instance of the live release, and switch to it."""
+    """Start a new instance of the live release; switch to it."""
     from cartwheel.commands.rollback import restart as run
     from cartwheel.terminal.notified import telling
 

@@ -15,7 +15,7 @@ _NAME = {"name": "Name of the timer."}
 
 @app_task(quiet=True, name="list")
 def list_(scene: Scene, out: Output) -> int:
-    """List the timers on each host: next run, and the last runs.
+    """List the timers on each host: next and last runs.
 
     A timer with `hosts = "one"` is listed on its host. Times are in this machine's time zone.
     """

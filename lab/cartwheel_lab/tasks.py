@@ -174,7 +174,7 @@ def reset(c: FabContext, out: Output) -> None:
 
 @lab_task(hosts="optional")
 def down(c: FabContext, out: Output) -> None:
-    """Remove lab hosts with all their data: those of -H, or all."""
+    """Remove lab hosts with all data: those of -H, or all."""
     gone = _lab(c, out).down(c.hosts or None)
     if not gone:
         out.say("no lab hosts; nothing to remove")
@@ -277,7 +277,7 @@ def fault(
     points: bool = False,
     faults: bool = False,
 ) -> int:
-    """Run a command with one fault at one point (docs/faults.md)."""
+    """Run a command with a fault at a point (docs/faults.md)."""
     import shlex
 
     from cartwheel_lab.faults import kinds, tryout

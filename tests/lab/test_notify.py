@@ -11,29 +11,18 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.kit.project import Project, new_project
+from tests.kit.project import SHOP, Project, new_project
 from tests.kit.waiting import until
 from tests.kit.webhook import TOKEN, Webhook, webhook
 
 pytestmark = pytest.mark.timeout(300)
 
-SHOP = """
-[app]
-name = "shop"
-source = "app"
-[tests]
-skip = true
-[deploy]
-drain_seconds = 2
-probation_seconds = 0.5
-lease_seconds = 5
-[gunicorn]
-workers = 1
+SETTINGS = f"""{SHOP}
 [notify]
 on = ["begun", "done", "failed"]
 [notify.to]
-ops = { env = "OPS_CHAT" }
-mute = { file = "mute.txt" }
+ops = {{ env = "OPS_CHAT" }}
+mute = {{ file = "mute.txt" }}
 """
 
 
@@ -48,7 +37,7 @@ def project(
     module_host: LabHost, messenger: Webhook, tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
     project = new_project(tmp_path_factory.mktemp("shop"))
-    project.settings(SHOP)
+    project.settings(SETTINGS)
     project = replace(project, env={"OPS_CHAT": messenger.address()})
     (project.folder / "mute.txt").write_text(messenger.address("silent"))
     project.fab("setup", "-H", module_host.name)
