@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import telling
+from cartwheel.diagnosis import requests, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, SYMPTOM, Case, Cause
+from cartwheel.diagnosis.chance import chance
+from cartwheel.host.wire.instance import WEB
 
 if TYPE_CHECKING:
-    from cartwheel.host.wire.diagnosis import Sign
+    from cartwheel.host.wire.diagnosis import Sign, Url, Visits
 
 _ANSWERS = frozenset({"answers-5xx", "app-ill", "front-door-ill"})
-# A single exception that is over says little about a host; three of one place are a fault.
+# A single exception that is over says little about a host; three of one place are a fault, unless
+# there are so many requests that these are rare.
 _LATELY_SECONDS = 900.0
 _SEVERAL = 3
+# Of a few requests a single one counts: somebody tries a host that has no visitors yet.
+_FEW_REQUESTS = 10
 _MOST = 4
 # Apps log errors of single requests: less than this in the time is everyday.
 _ERRORS = 10
@@ -26,13 +31,51 @@ def causes(case: Case) -> Iterator[Cause]:
     """What the app itself logged that is about its own code, files and settings."""
     shown = 0
     for sign in case.signs("exception"):
-        if shown < _MOST and (sign.count >= _SEVERAL or _is_lately(case, sign)):
+        if shown < _MOST and _matters(case, sign):
             shown += 1
             yield _exception(case, sign)
     yield from _errors(case)
     yield from _settings(case)
     yield from _files(case)
     yield from _hosts(case)
+
+
+def _matters(case: Case, sign: Sign) -> bool:
+    """Whether it is more than the odd request that fails on every busy host: a job fails of it, or
+    visitors notice it."""
+    visits, serving = case.found.visits, case.found.status.serving
+    is_ill = serving is not None and not serving.healthy
+    only_web = bool(sign.processes) and all(one == WEB for one in sign.processes)
+    if visits is None or is_ill or not only_web:
+        return sign.count >= _SEVERAL or _is_lately(case, sign)
+    if sign.count < _SEVERAL:
+        return _is_lately(case, sign) and visits.count <= _FEW_REQUESTS * sign.count
+    return _is_frequent(visits, sign) or _fails_visitors(visits, sign)
+
+
+def _is_frequent(visits: Visits, sign: Sign) -> bool:
+    """Whether it is improbable that so many of the requests fail by what is usual."""
+    during = sum(
+        one.count
+        for one in visits.minutes
+        if one.at + visits.step > sign.first and one.at <= sign.last
+    )
+    count = max(during, sign.count)
+    return chance(sign.count, count, requests.USUAL_SHARE) < requests.CHANCE
+
+
+def _fails_visitors(visits: Visits, sign: Sign) -> bool:
+    """Whether the site or a page fails at the same time."""
+    run = requests.failing_run(visits)
+    if run is not None and sign.last >= run.begin - visits.step and sign.first <= run.end:
+        return True
+    return any(_fails_page(url, sign) for url in visits.failing)
+
+
+def _fails_page(url: Url, sign: Sign) -> bool:
+    within = requests.within(url, sign.first, sign.last)
+    mostly = within.failed >= requests.PATH_SHARE * within.count
+    return mostly and within.failed >= requests.PATH_FAILED
 
 
 def _is_lately(case: Case, sign: Sign) -> bool:

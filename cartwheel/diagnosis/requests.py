@@ -17,11 +17,11 @@ SLOW = "slow"
 LEFT = "client-gave-up"
 
 # Every large site has some 5xx: bots ask for odd things. 0.5 % is what we call healthy.
-_USUAL_SHARE = 0.005
+USUAL_SHARE = 0.005
 # A time is bad if more than this fails; with a few requests chance makes less than this.
 _BAD_SHARE = 0.02
 # How improbable failures must be at the usual share: there are some hundred times to be unlucky in.
-_CHANCE = 1e-4
+CHANCE = 1e-4
 _LEAST_FAILED = 3
 # Failures that are no further apart are one trouble.
 _GAP_SECONDS = 300.0
@@ -29,7 +29,7 @@ _LEAST_GOOD = 3
 # All of the time: fewer fail, but they do so steadily.
 _STEADY_SHARE, _STEADY_FAILED = 0.01, 20
 # One path, with too few requests to be seen among all: it worked, and now it mostly fails.
-_PATH_FAILED, _PATH_SHARE, _PATH_WORKED = 5, 0.5, 10
+PATH_FAILED, PATH_SHARE, _PATH_WORKED = 5, 0.5, 10
 _NAMED_SHARE = 0.6  # of all failures: then the path is named
 
 # Much slower than before, and too slow for a person: a median of 0.8 s, or 3 s for one in twenty.
@@ -90,10 +90,16 @@ def _failed(url: Url) -> int:
 
 
 def _within(url: Url, run: Run) -> Url:
+    found = within(url, run.begin, run.end)
+    return replace(found, count=max(found.failed, min(found.count, run.count)))
+
+
+def within(url: Url, begin: float, end: float) -> Url:
     """A path with the requests of that time alone."""
-    spans = [one for one in url.spans if one.at + one.seconds > run.begin and one.at <= run.end]
-    failed, count = sum(one.failed for one in spans), sum(one.count for one in spans)
-    return replace(url, failed=failed, count=max(failed, min(count, run.count)))
+    spans = [one for one in url.spans if one.at + one.seconds > begin and one.at <= end]
+    return replace(
+        url, failed=sum(one.failed for one in spans), count=sum(one.count for one in spans)
+    )
 
 
 def failing_run(visits: Visits) -> Run | None:
@@ -104,11 +110,11 @@ def failing_run(visits: Visits) -> Run | None:
         failed, count = run.failed * read, run.count * read
         share = run.failed / max(1, run.count)
         is_many = failed >= _LEAST_FAILED and share >= _BAD_SHARE
-        if is_many and chance(failed, count, _USUAL_SHARE) < _CHANCE:
+        if is_many and chance(failed, count, USUAL_SHARE) < CHANCE:
             return run
     failed, count = visits.failed * read, visits.count * read
     steady = failed >= _STEADY_FAILED and failed >= _STEADY_SHARE * count
-    if runs and steady and chance(failed, count, _USUAL_SHARE) < _CHANCE:
+    if runs and steady and chance(failed, count, USUAL_SHARE) < CHANCE:
         return Run(runs[0].begin, runs[-1].end, visits.count, visits.failed)
     return None
 
@@ -139,12 +145,12 @@ def _began_to_fail(url: Url) -> bool:
     failed = count = 0
     worked = url.before.count - url.before.failed if url.before else 0
     spans = list(url.spans)
-    while spans and spans[-1].failed >= _PATH_SHARE * spans[-1].count:
+    while spans and spans[-1].failed >= PATH_SHARE * spans[-1].count:
         failed, count = failed + spans[-1].failed, count + spans[-1].count
         spans.pop()
     worked += sum(one.count - one.failed for one in spans)
     failed_before = sum(one.failed for one in spans)
-    return failed >= _PATH_FAILED and worked >= _PATH_WORKED and failed_before < 0.1 * worked
+    return failed >= PATH_FAILED and worked >= _PATH_WORKED and failed_before < 0.1 * worked
 
 
 def _failure(case: Case, visits: Visits, run: Run, path: Url | None) -> Cause:
@@ -346,7 +352,7 @@ def _given_up(case: Case, visits: Visits) -> Iterator[Cause]:
     read = visits.part
     if count * read < _MANY or count < _LEFT_SHARE * visits.count:
         return
-    if chance(count * read, visits.count * read, _LEFT_USUAL) >= _CHANCE:
+    if chance(count * read, visits.count * read, _LEFT_USUAL) >= CHANCE:
         return
     share = _percent(count, visits.count)
     title = f"{share} of the clients did not wait for their answer: {count:,} of {visits.count:,}"

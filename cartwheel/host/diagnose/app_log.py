@@ -271,7 +271,8 @@ class AppLog:
         elif said.raised:
             first = said.raised[0]
             where = self._places.of(said)
-            add("exception", f"{first.type}{f' at {where}' if where else ''}", said.at, lines)
+            about = f"{first.type}{f' at {where}' if where else ''}"
+            add("exception", about, said.at, lines, process=process)
         elif said.level in _GRAVE:
             add("error", shape(said.text), said.at, lines)
 

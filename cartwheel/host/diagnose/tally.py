@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Dict, Sequence, Set, Tuple
 
 from cartwheel.host.wire.diagnosis import Sign
 
@@ -17,6 +17,7 @@ class _Count:
     first: float
     last: float
     lines: Tuple[str, ...]
+    processes: Set[str] = field(default_factory=set)
 
 
 class Tally:
@@ -26,14 +27,27 @@ class Tally:
     def __init__(self) -> None:
         self._counts: Dict[Tuple[str, str], _Count] = {}
 
-    def add(self, kind: str, about: str, at: float, lines: Sequence[str], count: int = 1) -> None:
-        """Count it once more, or `count` times."""
+    def add(
+        self,
+        kind: str,
+        about: str,
+        at: float,
+        lines: Sequence[str],
+        count: int = 1,
+        *,
+        process: str = "",
+    ) -> None:
+        """Count it once more, or `count` times. `process`: who said it, where `about` does not say
+        it."""
         known = self._counts.get((kind, about))
         shown = tuple(one.strip()[:_LINE_CHARACTERS] for one in lines)
         if known is None:
             if len(self._counts) < _MOST_SIGNS:
-                self._counts[kind, about] = _Count(count, at, at, shown)
+                by = {process} if process else set()
+                self._counts[kind, about] = _Count(count, at, at, shown, by)
             return
+        if process:
+            known.processes.add(process)
         known.count += count
         known.first = min(known.first, at)
         if at >= known.last:
@@ -43,6 +57,6 @@ class Tally:
         """All that were counted, the most frequent first."""
         every = sorted(self._counts.items(), key=lambda one: -one[1].count)
         return tuple(
-            Sign(kind, about, one.count, one.first, one.last, one.lines)
+            Sign(kind, about, one.count, one.first, one.last, one.lines, (*sorted(one.processes),))
             for (kind, about), one in every
         )

@@ -17,7 +17,8 @@ from cartwheel.host.wire.status import AskStatus, Status
 class Sign:
     """Log lines that say the same. `kind` is what they say (each module of `host/diagnose` names
     its kinds), `about` what it is about: a process, a place in the code, a path. `lines`: a few of
-    them, as they are shown; `count` may be larger."""
+    them, as they are shown; `count` may be larger. `processes`: whose log has them, where `about`
+    does not say it."""
 
     kind: str
     about: str
@@ -25,6 +26,7 @@ class Sign:
     first: float
     last: float
     lines: Tuple[str, ...] = ()
+    processes: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

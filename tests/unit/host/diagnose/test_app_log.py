@@ -419,3 +419,16 @@ def test_the_name_that_is_looked_up(text: str, name: str) -> None:
 def test_words_alone_are_no_complaint() -> None:
     assert services_named.complaint(Said(1.0, "the user's session timed out")) is None
     assert services_named.complaint(Said(1.0, "connection refused by bouncer policy")) is None
+
+
+def test_who_raised_an_exception_is_known(at: Layout) -> None:
+    trace = ["Traceback (most recent call last):", '  File "x.py", line 1, in f', "KeyError: 'a'"]
+    log = AppLog(at)
+    for number, unit in enumerate((UNIT, UNIT.replace(".web.", ".worker."))):
+        for line in trace:
+            log.take(Entry(1000.0, line, str(number + 70), unit))
+    log.print("timer tidy", 1000.0, "\n".join(trace))
+    log.end()
+    (sign,) = (one for one in log.tally.signs() if one.kind == "exception")
+    assert sign.count == 3
+    assert sign.processes == ("timer tidy", "web", "worker")
