@@ -134,10 +134,10 @@ def _settings(case: Case) -> Iterator[Cause]:
 def _files(case: Case) -> Iterator[Cause]:
     """Files that the app may not use: by their rights, its sandbox, or a broken disk."""
     for sign in case.signs("permission"):
-        path = sign.about if sign.about.startswith("/") else "a file"
+        path = telling.path(sign.about)
         yield Cause(
             "permission",
-            f"the app may not use {path}: permission denied",
+            f"the app may not use {path}: permission denied{_how_often(sign)}",
             "give it to the app's user, or allow it: hardening.folders, hardening.allow",
             NAMED,
             telling.lines([sign]),
@@ -146,10 +146,10 @@ def _files(case: Case) -> Iterator[Cause]:
             _ANSWERS | {"boot-failed", "restarts", "process-ill"},
         )
     for sign in case.signs("read-only"):
-        path = sign.about if sign.about.startswith("/") else "a file"
+        path = telling.path(sign.about)
         yield Cause(
             "read-only",
-            f"the app cannot write {path}: its file system is read-only for it",
+            f"the app cannot write {path}: its file system is read-only for it{_how_often(sign)}",
             "keep it in the shared folder, or allow the folder with hardening.folders; if the disk"
             " itself became read-only, see the kernel's messages",
             NAMED,
@@ -158,6 +158,10 @@ def _files(case: Case) -> Iterator[Cause]:
             sign.last,
             _ANSWERS | {"boot-failed", "restarts", "process-ill"},
         )
+
+
+def _how_often(sign: Sign) -> str:
+    return f" ({telling.times(sign.count)})" if sign.count > 1 else ""
 
 
 def _hosts(case: Case) -> Iterator[Cause]:

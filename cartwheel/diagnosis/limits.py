@@ -88,7 +88,7 @@ def _room(case: Case) -> Iterator[Cause]:
     ]
     if not refused or full:
         return
-    path = next((one.about for one in refused if one.about.startswith("/")), "a file")
+    path = next((telling.path(one.about) for one in refused if one.about[:1] == "/"), "a file")
     count = telling.times(telling.count(refused))
     yield Cause(
         "disk-full",

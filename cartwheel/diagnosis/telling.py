@@ -24,6 +24,13 @@ def size(amount: int) -> str:
     return f"{amount} bytes"
 
 
+def path(about: str) -> str:
+    """What a sign is about that is about a file, or about files of a folder."""
+    if not about.startswith("/"):
+        return "a file"
+    return f"files in {about[:-2]}" if about.endswith("/*") else about
+
+
 def short(text: str) -> str:
     """A text that fits on a line."""
     line = " ".join(text.split())

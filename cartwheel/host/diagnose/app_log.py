@@ -69,6 +69,8 @@ _HEAD = re.compile(
 )
 _QUOTED = re.compile(r"'[^']{1,200}'|\"[^\"]{1,200}\"")
 _VALUES = re.compile(r"\b(?:0x)?(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{5,}\b|\d+", re.IGNORECASE)
+# Of each kind, before those of one folder are joined.
+_MOST_FILES = 40
 _SAMPLE = 16
 _MOST_SHAPES = 400
 _MINUTE = 60.0
@@ -208,6 +210,8 @@ class AppLog:
         for pid, speaker in self._speakers.items():
             for one in speaker.end():
                 self._judge(self._processes[pid], pid, one)
+        for kind in wording.ABOUT_FILES:
+            self.tally.join(kind)
         for process, rate in self._rates.items():
             rate.count_into(self.tally, process)
 
@@ -260,6 +264,8 @@ class AppLog:
         complaint = services_named.complaint(said)
         if known and not (known[0] == "no-space" and complaint):
             add(known[0], known[1] or process, said.at, lines)
+            if known[0] in wording.ABOUT_FILES and self.tally.number(known[0]) > _MOST_FILES:
+                self.tally.join(known[0])
         elif complaint:
             add("service", complaint.about, said.at, lines)
         elif services_named.NO_NAME.search(whole):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Sequence, Set, Tuple
 
+from cartwheel.host.diagnose import folders
 from cartwheel.host.wire.diagnosis import Sign
 
 _MOST_SIGNS = 200
@@ -52,6 +53,26 @@ class Tally:
         known.first = min(known.first, at)
         if at >= known.last:
             known.last, known.lines = at, shown
+
+    def number(self, kind: str) -> int:
+        """Of how many things this kind was counted."""
+        return sum(1 for one, _about in self._counts if one == kind)
+
+    def join(self, kind: str) -> None:
+        """Count what is about files of one folder as one."""
+        shown = folders.joined([about for one, about in self._counts if one == kind])
+        for path, name in shown.items():
+            if name == path:
+                continue
+            one = self._counts.pop((kind, path))
+            known = self._counts.setdefault((kind, name), one)
+            if known is one:
+                continue
+            known.count += one.count
+            known.first = min(known.first, one.first)
+            known.processes |= one.processes
+            if one.last >= known.last:
+                known.last, known.lines = one.last, one.lines
 
     def signs(self) -> Tuple[Sign, ...]:
         """All that were counted, the most frequent first."""

@@ -64,6 +64,8 @@ _NUMBERED: "Tuple[Tuple[str, re.Pattern[str]], ...]" = tuple(
         ),
     )
 )
+# These are about a path.
+ABOUT_FILES = ("no-space", "read-only", "permission")
 _ENVIRON = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]*)'$", re.MULTILINE)
 _PATH = re.compile(r"(?:denied|device|system|permitted|exceeded|files): b?['\"]([^'\"\n]+)['\"]")
 _NAMED = re.compile(

@@ -115,7 +115,13 @@ def test_a_healthy_busy_host_has_no_cause() -> None:
         ([sign("error", "payment * failed", 30)], "errors-logged", "payment * failed"),
         ([sign("setting", "SECRET_KEY", 1)], "setting", "lacks the variable SECRET_KEY"),
         ([sign("permission", "/srv/a", 1)], "permission", "may not use /srv/a"),
+        (
+            [sign("permission", "/srv/a/*", 107)],
+            "permission",
+            "may not use files in /srv/a: permission denied (107 times)",
+        ),
         ([sign("read-only", "/srv/a", 1)], "read-only", "cannot write /srv/a"),
+        ([sign("no-space", "/srv/a/*")], "disk-full", "could not write files in /srv/a"),
         ([sign("host-refused", "shop.example", 40)], "host-refused", "shop.example"),
         ([sign("host-refused", "CSRF", 40)], "host-refused", "CSRF"),
         (

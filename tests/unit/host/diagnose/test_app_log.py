@@ -432,3 +432,14 @@ def test_who_raised_an_exception_is_known(at: Layout) -> None:
     (sign,) = (one for one in log.tally.signs() if one.kind == "exception")
     assert sign.count == 3
     assert sign.processes == ("timer tidy", "web", "worker")
+
+
+def test_files_of_one_folder_are_counted_together(at: Layout) -> None:
+    denied = [
+        f"PermissionError: [Errno 13] Permission denied: '/srv/a/{one}'" for one in range(500)
+    ]
+    found = read(at, [*denied, "KeyError: 'a'", "ERROR shop: order 7 failed"])
+    assert found == {
+        "permission": [(f"{at.base}/a/*", 500)],
+        "error": [("shop: order * failed", 1)],
+    }
