@@ -28,10 +28,11 @@ def _files(case: Case) -> Iterator[Cause]:
         for one in case.found.uses
         if one.files and one.files_max and one.files > _NEAR * one.files_max
     ]
+    said_by = {one.about for one in refused}
     limits = near or [
         f"a process of {one.process} may open {one.files_max} files"
         for one in case.found.uses
-        if one.files_max
+        if one.files_max and one.process.partition(" ")[0] in said_by
     ]
     todo = (
         "close what the app opens (files, sockets, database connections); if it needs more:"

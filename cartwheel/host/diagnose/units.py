@@ -26,7 +26,7 @@ from cartwheel.host.state import journal
 from cartwheel.host.system import children, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.wire.diagnosis import Change, Sign, Use
-from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.instance import WEB, Instance
 
 _MOST_ENTRIES, _SECONDS = 6000, 1.2
 _MOST_PEOPLE, _PEOPLE_SECONDS = 1000, 0.7
@@ -241,10 +241,14 @@ def uses(at: Layout, before: Dict[str, Sockets], now: Dict[str, Sockets]) -> Tup
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         one = units.get(values.get("Id", ""))
         if one is not None and values.get("ActiveState") not in ("inactive", None):
-            path = str(at.socket(one))
-            first, last = before.get(path, Sockets()), now.get(path, Sockets())
-            found.append(_use(one, values, first, last))
+            found.append(_use(one, values, own(at, one, before), own(at, one, now)))
     return tuple(found)
+
+
+def own(at: Layout, one: Instance, found: Dict[str, Sockets]) -> Sockets:
+    """The connections of an instance. Only web has a socket; others of the release have the same
+    slot."""
+    return found.get(str(at.socket(one)), Sockets()) if one.process == WEB else Sockets()
 
 
 def _use(one: Instance, values: Dict[str, str], before: Sockets, now: Sockets) -> Use:

@@ -9,6 +9,7 @@ import pytest
 from cartwheel.host.diagnose import units
 from cartwheel.host.diagnose.journal_entries import Entry, parse
 from cartwheel.host.layout import Layout
+from cartwheel.host.wire.instance import Instance
 
 UNIT = "cartwheel-shop.web.1.0.0.bb13a6fd@1.service"
 AT = Layout("shop", Path("/srv"))
@@ -128,6 +129,15 @@ u_dgr UNCONN 0      0                           /run/user/0/systemd/notify 29838
     assert found.unread == {"30497102", "30497103"}
     assert found.read == {"30497094", "30497810"}
     assert found.left == {"30497103", "30497810"}
+
+
+def test_only_web_has_a_queue() -> None:
+    web = Instance("web", "1.0.0.bb13a6fd", "1")
+    busy = units.Sockets(queue=17, queue_max=2048)
+    found = {str(AT.socket(web)): busy}
+    assert units.own(AT, web, found) == busy
+    assert units.own(AT, Instance("worker", web.release, "1", 1), found) == units.Sockets()
+    assert units.own(AT, Instance("web", web.release, "2"), found) == units.Sockets()
 
 
 @pytest.mark.parametrize(
