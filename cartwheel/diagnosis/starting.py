@@ -24,6 +24,12 @@ _STEPS = {
     "RUNTIME_DIRECTORY": "its folder in /run cannot be made",
     "STDOUT": "its output cannot be opened",
 }
+# What a log may name as the reason, each with a cause of its own.
+_REASONS = (
+    *("files", "threads", "tasks-refused", "no-space", "read-only", "permission", "memory"),
+    *("setting", "service", "names", "tls"),
+)
+_LEAST_REASON = 15  # characters: shorter lines stand in many others
 _SIGNALS = frozenset(("KILL", "SEGV", "ABRT", "BUS", "ILL", "FPE", "HUP", "QUIT", "SYS", "XCPU"))
 _ILL = followed.UPSTREAM | {
     *("app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts")
@@ -45,12 +51,23 @@ def _boots(case: Case) -> Iterator[Cause]:
             BOOT_FAILED,
             f"{_named(sign.about)} cannot start{why}",
             f"fix that and deploy, or `fab rollback -H {case.host}`",
-            _weight(case, sign.about, STOPS),
+            _weight(case, sign.about, NAMED if _is_explained(case, sign) else STOPS),
             telling.lines([sign]),
             sign.first,
             sign.last,
             _ILL | {"exceptions", "errors-logged"},
         )
+
+
+def _is_explained(case: Case, boot: Sign) -> bool:
+    """Whether what kept the app from starting is a trouble of the host, or of a service: these have
+    causes of their own."""
+    reason = boot.lines[0] if boot.lines else ""
+    return bool(reason) and any(
+        reason in line or (line in reason and len(line) > _LEAST_REASON)
+        for sign in case.signs(*_REASONS)
+        for line in sign.lines
+    )
 
 
 def _units(case: Case) -> Iterator[Cause]:

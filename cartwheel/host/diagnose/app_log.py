@@ -53,6 +53,8 @@ _BOOT = re.compile(
 _PREFIX = re.compile(r"^\[[\d :+-]+\] \[\d+\] \[[A-Z]+\] ")
 _REASON_SECONDS = 5.0
 _LOADS = frozenset(("import_app", "load_wsgiapp", "load_wsgi"))
+# What an ASGI app does before it serves.
+_STARTUP = re.compile("startup|lifespan")
 _BLOCKED = re.compile(r"Executing <(?:Task|Handle)\b.{0,2000} took (\d+\.\d+) seconds", re.DOTALL)
 _STEP = re.compile(r"Failed at step (\w+ spawning \S+: .+)")
 _SUPPRESSED = re.compile(r"Suppressed (\d+) messages from (\S+)")
@@ -251,7 +253,7 @@ class AppLog:
         if stuck:
             self.tally.add("worker-stuck", self._stuck_in(said), said.at, lines)
             return
-        is_boot = _BOOT.search(said.text) is not None or _is_loading(said)
+        is_boot = _is_loading(said) or (_BOOT.search(said.text) is not None and not _served(said))
         if is_boot:
             self._boot(process, pid, said)
         if said.raised:
@@ -399,6 +401,16 @@ def shape(text: str) -> str:
     same."""
     body = _HEAD.sub("", text[:400]) or text[:400]
     return _VALUES.sub("*", _QUOTED.sub("'*'", body))[:160].strip()
+
+
+def _served(said: Said) -> bool:
+    """Whether a worker failed that had started: gunicorn says the same of one that never did."""
+    for one in said.raised:
+        names = [frame.name for frame in one.frames]
+        entered = any(pair == ("init_process", "run") for pair in zip(names, names[1:]))
+        if entered and not any(_STARTUP.search(name) for name in names):
+            return True
+    return False
 
 
 def _is_loading(said: Said) -> bool:

@@ -230,6 +230,15 @@ def test_a_request_of_ours_that_nobody_reads() -> None:
     assert [one.slug for one in causes(uses=(use(answering=1),), status=silent)] == ["app-ill"]
 
 
+def test_the_limit_is_that_of_the_process_that_has_reached_it() -> None:
+    uses = (use(files_max=96), use(process="worker 1", files_max=97))
+    (web,) = causes(sign("files", "web"), uses=uses)
+    assert web.title.startswith("web could not open")
+    assert web.evidence[1:] == ("a process of web may open 96 files",)
+    (worker,) = causes(sign("files", "worker"), uses=uses)
+    assert worker.evidence[1:] == ("a process of worker 1 may open 97 files",)
+
+
 def test_unknown_figures_are_no_cause() -> None:
     unknown = use(
         **{"memory": None, "tasks": None, "tasks_max": None, "files": None, "files_max": None},
@@ -254,6 +263,35 @@ def test_what_follows_comes_behind() -> None:
     )
     assert [one.cause.slug for one in found] == ["service-refuses", "exceptions"]
     assert found[1].follows == ("service-refuses",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "reason", "slug"),
+    [
+        ("files", "web", "OSError: [Errno 24] Too many open files: '/srv/a'", "files-limit"),
+        ("threads", "web", "RuntimeError: can't start new thread", "tasks-limit"),
+        ("permission", "/srv/a", "PermissionError: [Errno 13] Permission denied: '/srv/a'", ""),
+        ("read-only", "/srv/a", "OSError: [Errno 30] Read-only file system: '/srv/a'", ""),
+        ("no-space", "/srv/a", "OSError: [Errno 28] No space left on device", "disk-full"),
+        ("memory", "web", "MemoryError: no room for the model", "out-of-memory"),
+        ("names", "db", "OSError: [Errno -2] Name or service not known", "service-unknown"),
+        ("tls", "", "SSLError: certificate verify failed", "service-certificate"),
+        (
+            "service",
+            "PostgreSQL db:5432: breaks connections off",
+            "OperationalError: server closed the connection unexpectedly",
+            "service-breaks",
+        ),
+    ],
+)
+def test_what_keeps_the_app_from_starting(kind: str, about: str, reason: str, slug: str) -> None:
+    boot = sign("worker-boot", "web", 4, reason, "at shop/web.py:7 in make")
+    found = ranked(case(boot, sign(kind, about, 9, reason)))
+    assert [one.cause.slug for one in found] == [slug or kind, "boot-failed"]
+    assert found[1].follows == (slug or kind,)
+    other = sign("worker-boot", "web", 4, "ModuleNotFoundError: No module named 'x'")
+    found = ranked(case(other, sign(kind, about, 9, reason)))
+    assert found[0].cause.slug == "boot-failed"
 
 
 def test_a_missing_setting_is_why_the_app_cannot_start() -> None:

@@ -104,6 +104,11 @@ ORDER = "LookupError at shop/plain.py:11 in wait_for_order"
         ("gunicorn-27-module", {"worker-boot": [("web", 2)]}),
         ("gunicorn-27-preload", {"worker-boot": [("web", 1)]}),
         ("gunicorn-27-attribute", {"worker-boot": [("web", 2)]}),
+        # It started, and then could not accept a connection.
+        (
+            "gunicorn-27-files",
+            {"files": [("web", 4)], "worker-died": [("web exit code 255", 2)]},
+        ),
         (
             "celery",
             {
