@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 BOOT_FAILED = "boot-failed"
 # Exit codes from this one on are systemd's own (systemd.exec(5)): what it could not do before the
-# program began.
-_FIRST_STEP = 200
+# program began. 255 is that of a program that ends with -1, as gunicorn does.
+_FIRST_STEP, _LAST_STEP = 200, 254
 _STEPS = {
     "CHDIR": "the folder in which it runs is missing",
     "EXEC": "its program is missing, or may not be run",
@@ -114,7 +114,7 @@ def _deaths(case: Case) -> Iterator[Cause]:
     for sign in signs[:2]:
         process, _, how = sign.about.partition(" ")
         code, _, name = how.partition("/")
-        step = name if code.isdigit() and int(code) >= _FIRST_STEP else ""
+        step = name if code.isdigit() and _FIRST_STEP <= int(code) <= _LAST_STEP else ""
         if step and process in known:
             continue
         ended = f"killed, SIG{name}" if name in _SIGNALS else f"status {how if step else code}"

@@ -407,8 +407,8 @@ def _served(said: Said) -> bool:
     """Whether a worker failed that had started: gunicorn says the same of one that never did."""
     for one in said.raised:
         names = [frame.name for frame in one.frames]
-        entered = any(pair == ("init_process", "run") for pair in zip(names, names[1:]))
-        if entered and not any(_STARTUP.search(name) for name in names):
+        ran = "init_process" in names and "run" in names[names.index("init_process") :]
+        if ran and not any(_STARTUP.search(name) for name in names):
             return True
     return False
 

@@ -145,6 +145,7 @@ def test_a_healthy_busy_host_has_no_cause() -> None:
             "systemd cannot start web: load environment files: No such file",
         ),
         ([sign("unit-died", "web 9/KILL", 1)], "restarts", "once (killed, SIGKILL)"),
+        ([sign("unit-died", "web 255/EXCEPTION")], "restarts", "5 times (status 255)"),
         ([sign("unit-timeout", "web start")], "boot-failed", "web did not start in time"),
         ([sign("unit-timeout", "web stop")], "stop-timeout", "web did not stop in time"),
         ([sign("unit-died", "web 1/FAILURE")], "restarts", "ended by itself 5 times"),
