@@ -24,12 +24,6 @@ _STEPS = {
     "RUNTIME_DIRECTORY": "its folder in /run cannot be made",
     "STDOUT": "its output cannot be opened",
 }
-# What a log may name as the reason, each with a cause of its own.
-_REASONS = (
-    *("files", "threads", "tasks-refused", "no-space", "read-only", "permission", "memory"),
-    *("setting", "service", "names", "tls"),
-)
-_LEAST_REASON = 15  # characters: shorter lines stand in many others
 _SIGNALS = frozenset(("KILL", "SEGV", "ABRT", "BUS", "ILL", "FPE", "HUP", "QUIT", "SYS", "XCPU"))
 _ILL = followed.UPSTREAM | {
     *("app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts")
@@ -44,6 +38,7 @@ def causes(case: Case) -> Iterator[Cause]:
 
 
 def _boots(case: Case) -> Iterator[Cause]:
+    # What has a reason follows from the cause that is made of that.
     for sign in case.signs("worker-boot"):
         place = next((f" {one}" for one in sign.lines[1:] if one.startswith("at ")), "")
         why = f": {telling.short(sign.lines[0])}{place}" if sign.lines else ""
@@ -51,23 +46,12 @@ def _boots(case: Case) -> Iterator[Cause]:
             BOOT_FAILED,
             f"{_named(sign.about)} cannot start{why}",
             f"fix that and deploy, or `fab rollback -H {case.host}`",
-            _weight(case, sign.about, NAMED if _is_explained(case, sign) else STOPS),
+            _weight(case, sign.about, NAMED if sign.reason else STOPS),
             telling.lines([sign]),
             sign.first,
             sign.last,
             _ILL | {"exceptions", "errors-logged"},
         )
-
-
-def _is_explained(case: Case, boot: Sign) -> bool:
-    """Whether what kept the app from starting is a trouble of the host, or of a service: these have
-    causes of their own."""
-    reason = boot.lines[0] if boot.lines else ""
-    return bool(reason) and any(
-        reason in line or (line in reason and len(line) > _LEAST_REASON)
-        for sign in case.signs(*_REASONS)
-        for line in sign.lines
-    )
 
 
 def _units(case: Case) -> Iterator[Cause]:

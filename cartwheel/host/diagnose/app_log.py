@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from typing import Dict, List, Sequence, Set
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.diagnose import journal_entries, services_named, wording
 from cartwheel.host.diagnose.found import Found, Window
@@ -174,7 +174,7 @@ class AppLog:
         self._exited: Set[str] = set()
         self._stopping: Set[str] = set()
         self._last: Dict[str, Said] = {}
-        self._reasons: Dict[str, List[str]] = {}
+        self._reasons: Dict[str, Tuple[List[str], Optional[Tuple[str, str]]]] = {}
         self._rates: Dict[str, _Rate] = {}
 
     def take(self, entry: Entry, *, is_counted: bool = True) -> None:
@@ -262,16 +262,12 @@ class AppLog:
 
     def _kind(self, process: str, said: Said, lines: Sequence[str], *, is_boot: bool) -> None:
         add, whole = self.tally.add, said.whole
-        known = wording.kind_of(said)
-        complaint = services_named.complaint(said)
-        if known and not (known[0] == "no-space" and complaint):
-            add(known[0], known[1] or process, said.at, lines)
-            if known[0] in wording.ABOUT_FILES and self.tally.number(known[0]) > _MOST_FILES:
-                self.tally.join(known[0])
-        elif complaint:
-            add("service", complaint.about, said.at, lines)
-        elif services_named.NO_NAME.search(whole):
-            add("names", wording.looked_up(whole), said.at, lines)
+        known = _known(said, process)
+        if known:
+            kind, about = known
+            add(kind, about, said.at, lines)
+            if kind in wording.ABOUT_FILES and self.tally.number(kind) > _MOST_FILES:
+                self.tally.join(kind)
         elif _BLOCKED.search(whole):
             add("blocked", process, said.at, lines)
         elif wording.is_harmless(said) or is_boot:
@@ -330,13 +326,15 @@ class AppLog:
         """The app could not start: why, if a traceback says it."""
         last = self._last.get(pid)
         if said.raised:
-            reason = self._lines(said)
+            reason = self._lines(said), _known(said, process)
         elif last is not None and said.at - last.at < _REASON_SECONDS:
-            reason = self._lines(last)
+            reason = self._lines(last), _known(last, process)
         else:
-            reason = self._reasons.get(process, [_PREFIX.sub("", said.text)])
+            reason = self._reasons.get(process, ([_PREFIX.sub("", said.text)], None))
         self._reasons[process] = reason
-        self.tally.add("worker-boot", self._labels.get(pid, process), said.at, reason)
+        lines, known = reason
+        named = self._labels.get(pid, process)
+        self.tally.add("worker-boot", named, said.at, lines, reason=known[0] if known else "")
 
     def _stuck_in(self, said: Said) -> str:
         """The app's place in which a worker was when it was ended."""
@@ -401,6 +399,19 @@ def shape(text: str) -> str:
     same."""
     body = _HEAD.sub("", text[:400]) or text[:400]
     return _VALUES.sub("*", _QUOTED.sub("'*'", body))[:160].strip()
+
+
+def _known(said: Said, process: str) -> Optional[Tuple[str, str]]:
+    """The kind of sign that a message is, and what about, if it says itself what is wrong."""
+    known = wording.kind_of(said)
+    complaint = services_named.complaint(said)
+    if known and not (known[0] == "no-space" and complaint):
+        return known[0], known[1] or process
+    if complaint:
+        return "service", complaint.about
+    if services_named.NO_NAME.search(said.whole):
+        return "names", wording.looked_up(said.whole)
+    return None
 
 
 def _served(said: Said) -> bool:

@@ -19,6 +19,7 @@ class _Count:
     last: float
     lines: Tuple[str, ...]
     processes: Set[str] = field(default_factory=set)
+    reason: str = ""
 
 
 class Tally:
@@ -37,22 +38,23 @@ class Tally:
         count: int = 1,
         *,
         process: str = "",
+        reason: str = "",
     ) -> None:
         """Count it once more, or `count` times. `process`: who said it, where `about` does not say
-        it."""
+        it. `reason`: see `Sign`."""
         known = self._counts.get((kind, about))
         shown = tuple(one.strip()[:_LINE_CHARACTERS] for one in lines)
         if known is None:
             if len(self._counts) < _MOST_SIGNS:
                 by = {process} if process else set()
-                self._counts[kind, about] = _Count(count, at, at, shown, by)
+                self._counts[kind, about] = _Count(count, at, at, shown, by, reason)
             return
         if process:
             known.processes.add(process)
         known.count += count
         known.first = min(known.first, at)
         if at >= known.last:
-            known.last, known.lines = at, shown
+            known.last, known.lines, known.reason = at, shown, reason
 
     def number(self, kind: str) -> int:
         """Of how many things this kind was counted."""
@@ -78,6 +80,10 @@ class Tally:
         """All that were counted, the most frequent first."""
         every = sorted(self._counts.items(), key=lambda one: -one[1].count)
         return tuple(
-            Sign(kind, about, one.count, one.first, one.last, one.lines, (*sorted(one.processes),))
+            Sign(
+                *(kind, about, one.count, one.first, one.last, one.lines),
+                processes=tuple(sorted(one.processes)),
+                reason=one.reason,
+            )
             for (kind, about), one in every
         )

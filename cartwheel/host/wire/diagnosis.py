@@ -18,7 +18,7 @@ class Sign:
     """Log lines that say the same. `kind` is what they say (each module of `host/diagnose` names
     its kinds), `about` what it is about: a process, a place in the code, a path. `lines`: a few of
     them, as they are shown; `count` may be larger. `processes`: whose log has them, where `about`
-    does not say it."""
+    does not say it. `reason`: of `worker-boot`, the kind of sign that its last message is too."""
 
     kind: str
     about: str
@@ -27,6 +27,7 @@ class Sign:
     last: float
     lines: Tuple[str, ...] = ()
     processes: Tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -286,7 +287,7 @@ def test_what_follows_comes_behind() -> None:
     ],
 )
 def test_what_keeps_the_app_from_starting(kind: str, about: str, reason: str, slug: str) -> None:
-    boot = sign("worker-boot", "web", 4, reason, "at shop/web.py:7 in make")
+    boot = replace(sign("worker-boot", "web", 4, reason), reason=kind)
     found = ranked(case(boot, sign(kind, about, 9, reason)))
     assert [one.cause.slug for one in found] == [slug or kind, "boot-failed"]
     assert found[1].follows == (slug or kind,)

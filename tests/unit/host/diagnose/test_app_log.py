@@ -448,3 +448,21 @@ def test_files_of_one_folder_are_counted_together(at: Layout) -> None:
         "permission": [(f"{at.base}/a/*", 500)],
         "error": [("shop: order * failed", 1)],
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("OSError: [Errno 24] Too many open files: '/etc/a'", "files"),
+        ("PermissionError: [Errno 13] Permission denied: '/etc/a'", "permission"),
+        ("ModuleNotFoundError: No module named 'x'", ""),
+    ],
+)
+def test_why_an_app_cannot_start_is_known(at: Layout, text: str, reason: str) -> None:
+    log = AppLog(at)
+    lines = recorded("gunicorn-27-module")[3:16]
+    for line in [text if one.startswith("ModuleNotFound") else one for one in lines]:
+        log.take(Entry(1000.0, line.replace("/srv/", f"{at.base}/"), "70", UNIT))
+    log.end()
+    (boot,) = (one for one in log.tally.signs() if one.kind == "worker-boot")
+    assert (boot.reason, boot.lines[0]) == (reason, text)
