@@ -133,6 +133,8 @@ KINDS = {
         explains=_NO_ANSWERS,
     ),
 }
+# What a socket that is not the app's any more looks like; the last one must be of now.
+_DEAF, _NOW_SECONDS = ("no-socket", "refused"), 60.0
 _TOO_LARGE_TODO = (
     "raise web.client_max_body_size (or that of [web.paths] for this path), then"
     " `fab deploy -H {host}`, if requests may be so large"
@@ -169,15 +171,33 @@ def _of_kind(case: Case, name: str, kind: Kind, signs: Sequence[Sign]) -> Iterat
     # The first line has what the host saw besides the log.
     lines = [line for one in signs[: 2 if by_path else 1] for line in reversed(one.lines[-2:])]
     first, last = min(one.first for one in signs), max(one.last for one in signs)
+    weight, explains = kind.weight, kind.explains
+    if name in _DEAF and _is_deaf(case, last):
+        title += "; the app runs: somebody removed or replaced its socket"
+        todo = f"`fab restart -H {case.host}` makes the socket anew"
+        weight, explains = NAMED, explains | {APP}
     yield Cause(
         f"web-errors-{name}",
         title,
         todo,
-        kind.weight,
+        weight,
         tuple(lines[:_MOST_LINES]),
         first,
         last,
-        kind.explains,
+        explains,
+    )
+
+
+def _is_deaf(case: Case, last: float) -> bool:
+    """Whether the app runs, and nobody can reach it until now: systemd takes it for active only
+    once it listens, so it did."""
+    serving = case.found.status.serving
+    return (
+        serving is not None
+        and serving.active == "active"
+        and serving.problem == "it does not listen"
+        and serving.age_seconds is not None
+        and case.found.time - min(serving.age_seconds, _NOW_SECONDS) < last
     )
 
 

@@ -143,3 +143,18 @@ def test_a_certificate_that_is_not_renewed() -> None:
     assert found.slug == "certificate"
     assert "the CA refuses shop.example" in found.title
     assert "fab tls.renew" in found.todo
+
+
+@pytest.mark.parametrize("kind", ["no-socket", "refused"])
+def test_a_socket_that_was_removed_is_why_the_app_does_not_listen(kind: str) -> None:
+    deaf = {"problem": "it does not listen", "healthy": False, "age_seconds": 900.0}
+    [found] = causes(sign(kind, SOCKET, 7), serving=deaf)
+    assert "the app runs" in found.title and "fab restart" in found.todo
+    assert "app-ill" in found.explains
+    for differs in (
+        {"active": "inactive"},
+        {"problem": "/ answers 500"},
+        {"age_seconds": 3.0},  # that was before it started
+    ):
+        [found] = causes(sign(kind, SOCKET, 7), serving={**deaf, **differs})
+        assert "app-ill" not in found.explains
