@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cartwheel.diagnosis import telling
-from cartwheel.diagnosis.cause import SOON, STOPS, Case, Cause
+from cartwheel.diagnosis import followed, telling
+from cartwheel.diagnosis.cause import GUESSED, SOON, STOPS, Case, Cause
+from cartwheel.host.wire.instance import WEB
+
+# Once or twice is somebody's try at something else.
+_AGAIN = 3
+# What visitors notice of a restart, and how long after it: until the app has started.
+_NOTICED = ("web-no-socket", "web-refused", "web-cut", "web-no-upstream")
+_SLACK_SECONDS, _STARTS_SECONDS = 15.0, 60.0
+_FOLLOWS_WEB = followed.UPSTREAM | {"app-ill", "front-door-ill", "answers-5xx"}
 
 
 def causes(case: Case) -> Iterator[Cause]:
@@ -19,6 +27,10 @@ def causes(case: Case) -> Iterator[Cause]:
             one.process.split()[0] == sign.about and one.active == "active"
             for one in case.found.uses
         )
+        again = sign.count >= _AGAIN
+        begin, end = sign.first - _SLACK_SECONDS, sign.last + _STARTS_SECONDS
+        noticed = any(one.first >= begin and one.last <= end for one in case.signs(*_NOTICED))
+        of_web = sign.about == WEB
         yield Cause(
             "restarts",
             f"somebody stopped {sign.about} without Cartwheel{by}, and it is down"
@@ -26,9 +38,9 @@ def causes(case: Case) -> Iterator[Cause]:
             else f"somebody restarted {sign.about} without Cartwheel"
             f" {telling.times(sign.count)}{by}",
             f"`fab start -H {case.host}`" if is_down else f"use `fab restart -H {case.host}`",
-            STOPS if is_down else SOON,
+            STOPS if is_down else GUESSED if again or (noticed and of_web) else SOON,
             telling.lines([sign]),
             sign.first,
             None if is_down else sign.last,
-            frozenset({"app-ill", "front-door-ill", "process-ill", "answers-5xx"}),
+            _FOLLOWS_WEB if of_web else frozenset({"process-ill"}),
         )

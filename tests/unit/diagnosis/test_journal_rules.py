@@ -329,3 +329,18 @@ def test_an_instance_that_somebody_stopped_is_down() -> None:
         "somebody stopped web without Cartwheel, by eve (sudo systemctl), and it is down"
     )
     assert cause.last is None
+
+
+@pytest.mark.parametrize("kind", ["no-socket", "refused", "cut"])
+def test_what_visitors_notice_of_restarts_follows_from_them(kind: str) -> None:
+    errors = Sign(f"web-{kind}", "unix:/srv/a.sock", 30, NOW - 659.0, NOW - 50.0, ("a line",))
+    for count in (6, 1):
+        found = ranked(case(sign("unit-stopped", "web", count), errors))
+        assert [one.cause.slug for one in found] == ["restarts", f"web-errors-{kind}"]
+        assert found[1].follows == ("restarts",)
+    # Errors of another time, and other processes.
+    later = replace(errors, last=NOW)
+    found = ranked(case(sign("unit-stopped", "web", 1, ago=300.0), later))
+    assert [one.cause.slug for one in found] == [f"web-errors-{kind}", "restarts"]
+    found = ranked(case(sign("unit-stopped", "worker", 6), errors))
+    assert not any(one.follows for one in found)
