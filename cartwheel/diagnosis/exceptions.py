@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import requests, telling
+from cartwheel.diagnosis import requests, telling, timers
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, SYMPTOM, Case, Cause
 from cartwheel.diagnosis.chance import chance
 from cartwheel.host.wire.instance import WEB
@@ -46,6 +46,10 @@ def _matters(case: Case, sign: Sign) -> bool:
     visits, serving = case.found.visits, case.found.status.serving
     is_ill = serving is not None and not serving.healthy
     only_web = bool(sign.processes) and all(one == WEB for one in sign.processes)
+    if sign.count < _SEVERAL and timers.is_well_again(case, sign):
+        return False
+    if timers.is_failing(case, sign):
+        return True
     if visits is None or is_ill or not only_web:
         return sign.count >= _SEVERAL or _is_lately(case, sign)
     if sign.count < _SEVERAL:
@@ -96,8 +100,12 @@ def _exception(case: Case, sign: Sign) -> Cause:
         telling.lines([sign]),
         sign.first,
         sign.last,
-        _ANSWERS,
+        _ANSWERS | ({timers.SLUG} if any(map(_is_job, sign.processes)) else set()),
     )
+
+
+def _is_job(process: str) -> bool:
+    return process.startswith(timers.PREFIX)
 
 
 def _errors(case: Case) -> Iterator[Cause]:
@@ -127,7 +135,7 @@ def _settings(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _ANSWERS | {"boot-failed", "restarts", "process-ill"},
+            _ANSWERS | {"boot-failed", "restarts", "process-ill", timers.SLUG},
         )
 
 
@@ -143,7 +151,7 @@ def _files(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _ANSWERS | {"boot-failed", "restarts", "process-ill"},
+            _ANSWERS | {"boot-failed", "restarts", "process-ill", timers.SLUG},
         )
     for sign in case.signs("read-only"):
         path = telling.path(sign.about)
@@ -156,7 +164,7 @@ def _files(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _ANSWERS | {"boot-failed", "restarts", "process-ill"},
+            _ANSWERS | {"boot-failed", "restarts", "process-ill", timers.SLUG},
         )
 
 

@@ -22,7 +22,7 @@ APP = (
     | frozenset(
         {
             *("app-ill", "process-ill", "boot-failed", "exceptions", "worker-died", "restarts"),
-            *("log-flood", "errors-logged"),
+            *("log-flood", "errors-logged", "timer"),
         }
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import followed, telling
+from cartwheel.diagnosis import followed, telling, timers
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, Case, Cause
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _STEPS = {
     "RUNTIME_DIRECTORY": "its folder in /run cannot be made",
     "STDOUT": "its output cannot be opened",
 }
-_SIGNALS = frozenset(("KILL", "SEGV", "ABRT", "BUS", "ILL", "FPE", "HUP", "QUIT", "SYS", "XCPU"))
 _ILL = followed.UPSTREAM | {
     *("app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts")
 }
@@ -55,7 +54,7 @@ def _boots(case: Case) -> Iterator[Cause]:
 
 
 def _units(case: Case) -> Iterator[Cause]:
-    failed = case.signs("unit-failed")
+    failed = _of_processes(case, "unit-failed")
     for process in dict.fromkeys(one.about.partition(" ")[0] for one in failed):
         own = sorted((one for one in failed if one.about.split()[0] == process), key=_vague)
         how = own[0].about.partition(" ")[2]
@@ -69,7 +68,7 @@ def _units(case: Case) -> Iterator[Cause]:
             telling.last(own),
             _ILL,
         )
-    for sign in case.signs("unit-timeout"):
+    for sign in _of_processes(case, "unit-timeout"):
         process, _, how = sign.about.partition(" ")
         is_start = how.lower() in ("start", "watchdog")
         yield Cause(
@@ -90,7 +89,7 @@ def _units(case: Case) -> Iterator[Cause]:
 
 def _deaths(case: Case) -> Iterator[Cause]:
     """A main process that ended by itself; why is often in the app's messages."""
-    signs = case.signs("unit-died")
+    signs = _of_processes(case, "unit-died")
     if not signs:
         return
     restarts = case.signs("unit-restart")
@@ -101,7 +100,9 @@ def _deaths(case: Case) -> Iterator[Cause]:
         step = name if code.isdigit() and _FIRST_STEP <= int(code) <= _LAST_STEP else ""
         if step and process in known:
             continue
-        ended = f"killed, SIG{name}" if name in _SIGNALS else f"status {how if step else code}"
+        ended = (
+            f"killed, SIG{name}" if name in telling.SIGNALS else f"status {how if step else code}"
+        )
         yield Cause(
             BOOT_FAILED if step else "restarts",
             f"systemd cannot start {_named(process)}: {_STEPS.get(step, step)} ({how})"
@@ -116,6 +117,11 @@ def _deaths(case: Case) -> Iterator[Cause]:
             sign.last,
             _ILL if step else _ILL - {"restarts"},
         )
+
+
+def _of_processes(case: Case, kind: str) -> list[Sign]:
+    """Those that are not about the job of a timer: `timers` judges these."""
+    return [one for one in case.signs(kind) if not one.about.startswith(timers.PREFIX)]
 
 
 def _vague(sign: Sign) -> int:

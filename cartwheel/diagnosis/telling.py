@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Sign
 
 _SHOWN_CHARACTERS = 200
+# As systemd writes them behind their number.
+SIGNALS = frozenset(("KILL", "SEGV", "ABRT", "BUS", "ILL", "FPE", "HUP", "QUIT", "SYS", "XCPU"))
 
 
 def times(count: int) -> str:
