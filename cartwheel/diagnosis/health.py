@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from cartwheel.diagnosis.cause import GUESSED, SOON, STOPS, SYMPTOM, Case, Cause
 from cartwheel.plan.condition import Finding, conditions
@@ -14,6 +15,8 @@ FRONT = "front-door-ill"
 PROCESS = "process-ill"
 """A process besides web does not run, or not for long."""
 
+# As the host begins the text of such a leftover.
+_HALF = "half release: "
 _SYMPTOMS = {"app": APP, "front door": FRONT}
 # Notes that say why a host is not as somebody expects it.
 _NOTES = ("freeze", "switch", "maintenance")
@@ -32,9 +35,26 @@ def causes(case: Case) -> Iterator[Cause]:
             yield _problem(one, slug)
         elif one.level == "note" and one.what in _NOTES:
             yield Cause(one.what, one.detail, one.todo, SOON)
-    if status.cut_off and not status.lock:
+    if not status.lock:
+        yield from _cut_off(case)
+
+
+def _cut_off(case: Case) -> Iterator[Cause]:
+    """A deploy that ended in the middle; while a lock is held, it may still be under way."""
+    status, finishes = case.found.status, f"`fab deploy -H {case.host}` finishes it"
+    halves = [text for text in status.leftovers if text.startswith(_HALF)]
+    if status.cut_off:
         title = f"the last deploy, of {status.cut_off}, was interrupted"
-        yield Cause("cut-off", title, f"`fab deploy -H {host}` finishes it", SOON)
+        yield Cause("cut-off", title, finishes, SOON)
+    elif halves:
+        named = ", ".join(PurePosixPath(text.removeprefix(_HALF)).name for text in halves)
+        yield Cause(
+            "cut-off",
+            f"a deploy of {named} was cut off before the release was complete",
+            f"{finishes}; `fab doctor --fix -H {case.host}` removes what it left",
+            SOON,
+            status.leftovers,
+        )
 
 
 def _problem(one: Finding, symptom: str) -> Cause:

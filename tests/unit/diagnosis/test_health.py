@@ -8,6 +8,8 @@ import pytest
 
 from cartwheel.diagnosis import health
 from cartwheel.diagnosis.cause import SOON, STOPS
+from cartwheel.host.release import leftovers
+from cartwheel.host.release.leftovers import Leftover
 from tests.unit.diagnosis import case
 
 
@@ -46,6 +48,21 @@ def test_what_serves_nobody_explains_what_visitors_see() -> None:
     (found,) = health.causes(case(about=about))
     assert found.weight == STOPS
     assert "front-door-ill" in found.explains
+
+
+def test_a_deploy_that_was_killed_while_it_installed() -> None:
+    half = Leftover(leftovers.RELEASE, "/srv/shop/releases/1.1.bb").text
+    wheel = Leftover(leftovers.WHEEL, "/srv/shop/cache/wheels/44f3").text
+    (found,) = health.causes(case(about={"leftovers": [half, wheel]}))
+    assert (found.slug, found.weight) == ("cut-off", SOON)
+    assert found.title == "a deploy of 1.1.bb was cut off before the release was complete"
+    assert "`fab deploy -H " in found.todo and "fab doctor --fix" in found.todo
+    assert found.evidence == (half, wheel)
+    # It is one finding, also if the journal has it; and none while somebody deploys.
+    assert len([*health.causes(case(about={"leftovers": [half], "cut_off": "1.1.bb"}))]) == 1
+    lock = {"owner": "ann", "message": "", "since": "?"}
+    assert list(health.causes(case(about={"leftovers": [half], "lock": lock}))) == []
+    assert list(health.causes(case(about={"leftovers": [wheel]}))) == []
 
 
 def test_a_running_deploy_is_no_interrupted_one() -> None:
