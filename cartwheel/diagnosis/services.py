@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.diagnosis import followed, names
+from cartwheel.diagnosis import followed, names, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, SYMPTOM, Case, Cause
+from cartwheel.diagnosis.services_compared import LOOPBACK, host_of, tried
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Service, Sign
@@ -52,7 +53,9 @@ def _cause(case: Case, one: Service, signs: list[Sign], weight: int) -> Cause:
     began = [sign.first for sign in signs]
     if one.how == "unknown" and not began:
         began = [at for at in (names.changed_at(case),) if at is not None]
-    evidence = [line for sign in signs for line in sign.lines][:_MOST_LINES]
+    logged = [sign for sign in signs if sign.kind == "service"]
+    evidence = [f"the app logged it {telling.times(telling.count(logged))}"] if logged else []
+    evidence += [line for sign in signs for line in sign.lines][:_MOST_LINES]
     if one.of_unit:
         evidence.insert(0, f"{one.of_unit} is {one.unit_state}")
     if one.since is not None and not one.unit_state.startswith("active"):
@@ -80,7 +83,7 @@ def _kind(one: Service) -> str:
 
 def _problem(one: Service) -> Iterator[str]:
     """What the title does not say already."""
-    if one.how not in ("denied", "tls") and one.problem != f"{_host(one.address)} {_REFUSAL}":
+    if one.how not in ("denied", "tls") and one.problem != f"{host_of(one.address)} {_REFUSAL}":
         yield one.problem
 
 
@@ -111,7 +114,7 @@ def _weight(one: Service, signs: list[Sign]) -> int:
 
 
 def _is_private(address: str) -> bool:
-    host = _host(address)
+    host = host_of(address)
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:
@@ -122,10 +125,6 @@ def _is_private(address: str) -> bool:
         )
 
 
-def _host(address: str) -> str:
-    return address.rpartition(":")[0].strip("[]") if ":" in address else address
-
-
 def _signs_of(case: Case, one: Service) -> list[Sign]:
     """What the logs say about it: they name its address, or its host and its port apart."""
     host, _colon, port = one.address.rpartition(":")
@@ -134,17 +133,15 @@ def _signs_of(case: Case, one: Service) -> list[Sign]:
         pattern = re.compile(re.escape(one.address))
     else:
         # Many things on this host have its own address: there the port must be named too.
-        hosts = "|".join(map(re.escape, _LOOPBACK if host in _LOOPBACK else (host,)))
-        end = rf"['\"\])]*[,:\s]+(?:port[\s=:]*)?{port}\b" if host in _LOOPBACK else r"(?![\w.-])"
+        hosts = "|".join(map(re.escape, LOOPBACK if host in LOOPBACK else (host,)))
+        end = rf"['\"\])]*[,:\s]+(?:port[\s=:]*)?{port}\b" if host in LOOPBACK else r"(?![\w.-])"
         pattern = re.compile(rf"(?<![\w.-])(?:{hosts}){end}", re.IGNORECASE)
     return [
         sign
         for sign in case.found.signs
-        if any(pattern.search(text) for text in (sign.about, *sign.lines))
+        if tried(sign, case.found.services) is one
+        or any(pattern.search(text) for text in (sign.about, *sign.lines))
     ]
-
-
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 _SAID = {
@@ -179,7 +176,7 @@ def _todo(case: Case, one: Service) -> str:
     if one.how == "denied" and _MANY.search(one.problem):
         return f"use fewer connections (workers, pools), or let {_kind(one)} allow more"
     looks = f"look whether {_kind(one)} runs at {one.address}, and check {one.variable}"
-    asks = f"`getent hosts {_host(one.address)}` on {host}"
+    asks = f"`getent hosts {host_of(one.address)}` on {host}"
     return {
         "unknown": f"check the name in {one.variable}; {asks} looks it up",
         "unwritable": f"check {one.variable}, and the owner and mode of {one.address} on {host}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, STOPS, Case, Cause
+from cartwheel.diagnosis.services_compared import tried
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Sign
@@ -76,7 +77,7 @@ def _of(case: Case, sign: Sign) -> Cause | None:
     slug, todo = _PROBLEMS.get(problem, ("service-fails", "see its own log"))
     lately = case.found.time - sign.last < _LATELY_SECONDS
     enough = sign.count >= _SEVERAL or (lately and slug not in _EVERYDAY)
-    if not enough or _is_tried(case, service):
+    if not enough or tried(sign, case.found.services):
         return None
     named = service.replace(" (address not in the log)", "")
     named = "a service" if named == "service" else named
@@ -93,17 +94,10 @@ def _of(case: Case, sign: Sign) -> Cause | None:
     )
 
 
-def _is_tried(case: Case, service: str) -> bool:
-    """Whether the host itself found that this service cannot be used: that cause is certain."""
-    kind = service.split(" ", maxsplit=1)[0].lower()
-    return any(
-        one.problem and (one.address in service or one.kind.lower() == kind)
-        for one in case.found.services
-    )
-
-
 def _names(case: Case) -> Iterator[Cause]:
     for sign in case.signs("names")[:2]:
+        if tried(sign, case.found.services):
+            continue
         named = f" of {sign.about}" if sign.about else "s"
         yield Cause(
             "service-unknown" if sign.about else "names",

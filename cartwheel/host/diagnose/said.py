@@ -14,7 +14,10 @@ _GROUP_RULE = re.compile(r"^ *(?:\| )?[|+ -]*-{4,} (?:\d+|\.\.\.) -{4,}$|^ *\+-{
 _DIRECT = "The above exception was the direct cause of the following exception:"
 _DURING = "During handling of the above exception, another exception occurred:"
 # What belongs to the message of an exception of a database.
-_CONTINUES = re.compile(r"^(?:\s|\[SQL|\[parameters|\(Background|DETAIL|HINT|LINE \d|CONTEXT)")
+_CONTINUES = re.compile(
+    r"^(?:\s|\[SQL|\[parameters|\(Background|DETAIL|HINT|LINE \d|CONTEXT"
+    r"|connection to server (?:at|on) )"
+)
 _TYPE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*(?:\.<locals>\.\w+)*)(?:: (?P<text>.*))?$", re.DOTALL)
 _LOGGED = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _HEAD_SECONDS = 1.0

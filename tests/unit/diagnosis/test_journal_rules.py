@@ -9,7 +9,7 @@ import pytest
 
 from cartwheel.diagnosis.cause import Case, Cause
 from cartwheel.diagnosis.ranking import ranked
-from cartwheel.host.wire.diagnosis import Change, Diagnosis, Machine, Service, Sign, Storage, Use
+from cartwheel.host.wire.diagnosis import Change, Diagnosis, Machine, Sign, Storage, Use
 from tests.unit.answers import status
 
 NOW = 100_000.0
@@ -306,13 +306,6 @@ def test_a_missing_setting_is_why_the_app_cannot_start() -> None:
     )
     assert [one.cause.slug for one in found] == ["setting", "boot-failed", "restarts"]
     assert found[1].follows == ("setting",)
-
-
-def test_a_service_that_the_host_tried_itself_is_named_once() -> None:
-    tried = Service("postgresql", "DATABASE_URL", "db:5432", "it refuses connections", 0.1)
-    logged = sign("service", "PostgreSQL db:5432: refuses connections", 30)
-    assert causes(logged, services=(tried,)) == []
-    assert len(causes(logged, services=(Service("redis", "X", "cache:1", "no", 0.1),))) == 1
 
 
 def test_a_file_system_that_is_full_is_the_cause_of_another_rule() -> None:

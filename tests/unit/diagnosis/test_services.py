@@ -147,3 +147,68 @@ def test_too_many_connections() -> None:
     (found,) = services.causes(case(services=(service,)))
     assert found.title.endswith("does not serve: answers: sorry, too many clients already")
     assert "fewer connections" in found.todo
+
+
+@pytest.mark.parametrize(
+    ("service", "about"),
+    [
+        ({}, "PostgreSQL 10.1.2.3:5432: refuses connections"),
+        ({}, "PostgreSQL (address not in the log): refuses connections"),
+        ({}, "database (address not in the log): refuses connections"),
+        ({"address": "db:5432"}, "PostgreSQL 10.1.2.3:5432: is starting or stopping"),
+        ({"address": "db:5432", "problem": "?"}, "PostgreSQL 10.9.9.9:5432: refuses connections"),
+        (
+            {"how": "timeout", "problem": "no connection to 10.1.2.3 within 1.2 s"},
+            "PostgreSQL (address not in the log): does not answer in time",
+        ),
+        (
+            {"how": "unknown", "address": "db2.internal:5432"},
+            "PostgreSQL db2.internal: its name cannot be resolved",
+        ),
+        (
+            {"kind": "MySQL", "variable": "DB_HOST", "address": "127.0.0.1:3306"},
+            "MySQL 127.0.0.1: refuses connections",
+        ),
+        (
+            {"kind": "MySQL", "variable": "DB_HOST", "address": "localhost:3306"},
+            "MySQL 127.0.0.1:3306: refuses connections",
+        ),
+        (
+            {"kind": "RabbitMQ", "variable": "BROKER", "address": "mq:5672"},
+            "AMQP mq:5672: refuses connections",
+        ),
+        (
+            {"kind": "HTTP", "variable": "PAY_URL", "address": "pay.example:443", "how": "silent"},
+            "HTTP (address not in the log): does not answer in time",
+        ),
+    ],
+)
+def test_a_service_stands_once(service: dict[str, Any], about: str) -> None:
+    line = "psycopg.OperationalError: connection failed"
+    logged = Sign("service", about, 230, NOW - 900, NOW - 1, (line,))
+    (found,) = ranked(case(services=(_service(**service),), signs=(logged,)))
+    assert found.cause.began == NOW - 900
+    assert "the app logged it 230 times" in found.cause.evidence
+    assert line in found.cause.evidence
+
+
+def test_a_name_that_is_unknown_stands_once() -> None:
+    logged = Sign("names", "db2.internal", 9, NOW - 900, NOW - 1, ("not known",))
+    service = _service(how="unknown", address="db2.internal:5432")
+    assert len(ranked(case(services=(service,), signs=(logged,)))) == 1
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "PostgreSQL 10.9.9.9:5433: refuses connections",
+        "MySQL 10.1.2.3:3306: refuses connections",
+        "PostgreSQL 10.1.2.3:5432: lacks a table or column that the app uses",
+        "service (address not in the log): refuses connections",
+    ],
+)
+def test_another_service_or_trouble_stands_on_its_own(about: str) -> None:
+    logged = Sign("service", about, 230, NOW - 900, NOW - 1, ("a line",))
+    well = _service(variable="OTHER_URL", address="10.9.9.9:5433", how="", problem="")
+    found = ranked(case(services=(_service(), well), signs=(logged,)))
+    assert len(found) == 2

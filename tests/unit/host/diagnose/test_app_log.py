@@ -466,3 +466,20 @@ def test_why_an_app_cannot_start_is_known(at: Layout, text: str, reason: str) ->
     log.end()
     (boot,) = (one for one in log.tally.signs() if one.kind == "worker-boot")
     assert (boot.reason, boot.lines[0]) == (reason, text)
+
+
+def test_a_second_line_of_an_exception_is_no_error_of_its_own(at: Layout) -> None:
+    said = 'connection to server at "127.0.0.1", port 5432 failed: FATAL:  password'
+    said += ' authentication failed for user "shop"'
+    lines = [
+        "ERROR app: Exception on /orders [GET]",
+        "Traceback (most recent call last):",
+        f'  File "{SITE}/shop/web.py", line 7, in pay',
+        f"psycopg.OperationalError: connection failed: {said}",
+        said,
+        "ERROR app: order 7 failed",
+    ]
+    assert read(at, lines) == {
+        "service": [("PostgreSQL 127.0.0.1:5432: rejects the login", 1)],
+        "error": [("app: order * failed", 1)],
+    }
