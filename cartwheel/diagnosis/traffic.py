@@ -1,4 +1,4 @@
-"""Far more requests than usual, while the app suffers; and who makes them."""
+"""Far more requests than usual, or most of them by one client, while the app suffers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ _ONE_CLIENT = 0.5
 _LEFT_SHARE = 0.05
 _SLACK_SECONDS = 60.0
 _QUEUE_PART = 0.1
+_UNREAD = 3  # requests that nobody has read for a second: as `workers` takes it
+# A client that makes nearly all requests, though there are no more than before: of one step, of all
+# that time, and of the time before at most. Where that is not known, somebody else must be there: a
+# proxy or an office makes all of them, always.
+_MOST_OF_STEP, _MOST_OF_ALL, _BEFORE, _NOT_ALONE = 0.7, 0.8, 0.5, 0.97
+_LEAST_BY_CLIENT = 100
+_FLOODED = frozenset(
+    {
+        *(requests.SLOW, requests.LEFT, "workers-busy", "worker-timeout"),
+        *("web-errors-queue", "web-errors-timeout", "web-errors-connections", "web-errors-rate"),
+    }
+)
 
 
 def causes(case: Case) -> Iterator[Cause]:
@@ -30,7 +42,10 @@ def causes(case: Case) -> Iterator[Cause]:
     if visits is None:
         return
     surge, before = _surge(visits)
-    if not surge or not _suffers(case, visits, surge):
+    if not surge:
+        yield from _one_client(case, visits)
+        return
+    if not _suffers(case, visits, surge):
         return
     count = sum(one.count for one in surge)
     rate = count * 60.0 / (len(surge) * visits.step)
@@ -45,10 +60,7 @@ def causes(case: Case) -> Iterator[Cause]:
     if share >= _ONE_CLIENT:
         title += f"; {client} makes {share:.0%} of them"
         evidence.append(f"{client} says it is: {visits.agent}")
-        todo = (
-            f"web.rate_limit in the settings holds such clients off; `deny` of [web.paths] locks"
-            f" {client} out; then `fab deploy -H {case.host}`"
-        )
+        todo = _hold_off(case, client)
         weight = NAMED
     last = surge[-1].at + visits.step
     yield Cause(
@@ -60,12 +72,55 @@ def causes(case: Case) -> Iterator[Cause]:
         surge[0].at,
         None if last >= case.found.time - visits.step else last,
         frozenset(
-            {
-                *(requests.FAILS, requests.SLOW, requests.LEFT, "workers-busy", "worker-timeout"),
-                *("web-errors-queue", "web-errors-timeout", "web-errors-connections"),
-                *("web-errors-files", "web-errors-rate", "log-flood"),
-            }
+            {*_FLOODED, requests.FAILS, "web-errors-files", "log-flood"},
         ),
+    )
+
+
+def _hold_off(case: Case, client: str) -> str:
+    return (
+        f"web.rate_limit in the settings holds such clients off; `deny` of [web.paths] locks"
+        f" {client} out; then `fab deploy -H {case.host}`"
+    )
+
+
+def _one_client(case: Case, visits: Visits) -> Iterator[Cause]:
+    """A client that makes nearly all requests of late, if the app is too slow for them."""
+    minutes = list(visits.minutes)
+    run: list[Minute] = []
+    while minutes and minutes[-1].by_client >= _MOST_OF_STEP * minutes[-1].count:
+        if run and minutes[-1].client != run[0].client:
+            break
+        run.insert(0, minutes.pop())
+    if not run:
+        return
+    client, share = _client(run)
+    count = sum(one.by_client for one in run)
+    rate = count * 60.0 / (run[-1].at + visits.step - run[0].at)
+    earlier = _client(minutes)[1] if sum(one.count for one in minutes) >= _LEAST_BY_CLIENT else None
+    is_new = earlier is not None and earlier < _BEFORE
+    # All of a longer time: the app could do that until it became slow.
+    is_short = run[-1].at - run[0].at < _KNOWN_SECONDS
+    is_one_of_several = earlier is None and is_short and share < _NOT_ALONE
+    if not (is_new or is_one_of_several) or share < _MOST_OF_ALL:
+        return
+    if count < _LEAST_BY_CLIENT or rate < _LEAST_A_MINUTE or not _is_slow(case, visits, run):
+        return
+    yield Cause(
+        "traffic",
+        f"{client} makes {share:.0%} of the requests: {rate:,.0f} a minute",
+        _hold_off(case, client),
+        GUESSED if is_new else GUESSED - 5,
+        (
+            *(
+                (f"before it, one client made at most {earlier:.0%}",)
+                if earlier is not None
+                else ()
+            ),
+            f"{client} says it is: {visits.agent}",
+        ),
+        run[0].at,
+        explains=_FLOODED,
     )
 
 
@@ -111,12 +166,19 @@ def _suffers(case: Case, visits: Visits, surge: Sequence[Minute]) -> bool:
     """Whether visitors notice it. A site that takes a surge well is not ill."""
     count = sum(one.count for one in surge)
     left = sum(one.given_up for one in surge)
+    run = requests.failing_run(visits)
+    fails = run is not None and run.end >= surge[0].at - _SLACK_SECONDS
+    return fails or left >= _LEFT_SHARE * count or _is_slow(case, visits, surge)
+
+
+def _is_slow(case: Case, visits: Visits, surge: Sequence[Minute]) -> bool:
+    """Whether pages became slow, or requests wait for a worker."""
     begin = surge[0].at - _SLACK_SECONDS
     slow = any(
         one is not None and one.end >= begin
         for one in (requests.slower(url, visits.part) for url in visits.slowest)
     )
-    run = requests.failing_run(visits)
-    fails = run is not None and run.end >= begin
-    queues = any((one.queue or 0) > _QUEUE_PART * (one.queue_max or 1e9) for one in case.found.uses)
-    return slow or fails or queues or left >= _LEFT_SHARE * count
+    return slow or any(
+        one.waiting >= _UNREAD or (one.queue or 0) > _QUEUE_PART * (one.queue_max or 1e9)
+        for one in case.found.uses
+    )

@@ -199,6 +199,44 @@ def test_a_surge_that_nobody_notices(tmp_path: Path) -> None:
     assert causes(log, tmp_path) == []
 
 
+def _one_client(before: str, by_others: float, slower: float) -> Log:
+    """The usual number of requests, nearly all by one client in the last minutes."""
+    total = sum(one.a_minute for one in SHOP)
+    late = times(tuple(replace(one, seconds=one.seconds * slower) for one in SHOP), by_others)
+    client = FLOOD.client
+    search = replace(FLOOD, a_minute=total * (1 - by_others), seconds=0.05 * slower, client=before)
+    log = Log()
+    log.add(2.5 * HOUR, 600.0, *times(SHOP, by_others), replace(search, seconds=0.05))
+    log.add(600.0, 0.0, *late, replace(search, client=client))
+    return log
+
+
+def test_a_client_that_makes_nearly_all_requests(tmp_path: Path) -> None:
+    found = causes(_one_client("", 0.1, 30), tmp_path)
+    by_slug = {one.slug: one for one in found}
+    assert set(by_slug) == {"traffic", requests.SLOW}
+    client = by_slug["traffic"]
+    assert client.title.startswith("203.0.113.9 makes 9")
+    assert "web.rate_limit" in client.todo
+    assert client.began == pytest.approx(NOW - 600, abs=60)
+    assert requests.SLOW in client.explains
+
+
+@pytest.mark.parametrize(
+    ("before", "by_others", "slower", "found"),
+    [
+        ("", 0.1, 1, set()),  # nothing else is wrong
+        (FLOOD.client, 0.1, 30, {requests.SLOW}),  # it always did: a proxy, or an office
+        ("", 0.5, 30, {requests.SLOW}),
+    ],
+)
+def test_one_client_alone_is_no_cause(
+    tmp_path: Path, before: str, by_others: float, slower: float, found: set[str]
+) -> None:
+    log = _one_client(before, by_others, slower)
+    assert {one.slug for one in causes(log, tmp_path)} == found
+
+
 def test_a_morning_is_no_surge(tmp_path: Path) -> None:
     slow = [replace(one, seconds=one.seconds * 30) for one in SHOP]
     log = Log()
