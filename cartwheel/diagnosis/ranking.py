@@ -47,9 +47,10 @@ def ranked(case: Case) -> list[Ranked]:
     return sorted(placed, key=_order)
 
 
-def _order(one: Ranked) -> tuple[float, float]:
+def _order(one: Ranked) -> tuple[float, int, float]:
+    """Of equal weight, what follows from more comes later: from what stands above it, too."""
     weight = one.cause.weight - (_FOLLOWS if one.follows else 0) - (_OVER if one.over else 0)
-    return (-weight, one.cause.began or 0.0)
+    return (-weight, len(one.follows), one.cause.began or 0.0)
 
 
 def _reasons(one: Cause, causes: Sequence[Cause]) -> tuple[str, ...]:

@@ -52,7 +52,8 @@ def _lines_of_cause(
         by = f", by {change.who}" if change.who else ""
         yield f"     changed before, {_clock(change.at, found)}: {change.detail}{by}"
     if one.follows:
-        yield f"     follows from {', '.join(str(numbers[slug]) for slug in one.follows)}"
+        places = sorted({numbers[slug] for slug in one.follows})
+        yield f"     follows from {', '.join(map(str, places))}"
     if cause.todo:
         yield f"     next: {cause.todo}"
 

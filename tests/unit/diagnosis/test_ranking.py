@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from cartwheel.commands.diagnose import Judged
 from cartwheel.diagnosis import ranking
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, SYMPTOM, Cause
+from cartwheel.diagnosis.ranking import Ranked
 from cartwheel.host.wire.diagnosis import Change
+from cartwheel.terminal.diagnosis import lines_of
 from tests.unit.diagnosis import NOW, case
 
 
@@ -39,6 +42,13 @@ def test_what_follows_from_another_is_behind_it(monkeypatch: pytest.MonkeyPatch)
         "other",
         "exceptions",
     ]
+
+
+def test_what_follows_is_behind_all_that_it_follows_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = cause("service-refuses", NAMED, "cut", "answers-5xx")
+    cut = cause("cut", SYMPTOM, "answers-5xx", began=NOW - 50)
+    failing = cause("answers-5xx", SYMPTOM, began=NOW - 60)
+    assert order(monkeypatch, failing, cut, database) == ["service-refuses", "cut", "answers-5xx"]
 
 
 def test_what_was_over_before_it_began_does_not_follow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +89,11 @@ def test_what_somebody_did_afterwards_is_no_change_before() -> None:
 
 def test_a_host_that_is_well_has_no_cause() -> None:
     assert ranking.ranked(case()) == []
+
+
+def test_what_it_follows_from_is_named_by_its_place_once_and_in_order() -> None:
+    found = case()
+    reasons = [Ranked(cause(slug, NAMED), (), (), over=False) for slug in ("a", "b", "b")]
+    last = Ranked(cause("c", SYMPTOM), ("b", "a"), (), over=False)
+    lines = lines_of("h1", Judged(found.found, (*reasons, last)))
+    assert "     follows from 1, 2" in lines
