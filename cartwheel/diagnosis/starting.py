@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cartwheel.diagnosis import followed, telling, timers
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, Case, Cause
+from cartwheel.host.wire.instance import WEB
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Sign
@@ -24,9 +25,8 @@ _STEPS = {
     "RUNTIME_DIRECTORY": "its folder in /run cannot be made",
     "STDOUT": "its output cannot be opened",
 }
-_ILL = followed.UPSTREAM | {
-    *("app-ill", "front-door-ill", "process-ill", "answers-5xx", "restarts")
-}
+_ILL = frozenset({"process-ill", "restarts"})
+_WEB_ILL = _ILL | followed.UPSTREAM | {"app-ill", "front-door-ill", "answers-5xx"}
 
 
 def causes(case: Case) -> Iterator[Cause]:
@@ -49,7 +49,7 @@ def _boots(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _ILL | {"exceptions", "errors-logged"},
+            _follows(sign.about) | {"exceptions", "errors-logged"},
         )
 
 
@@ -66,7 +66,7 @@ def _units(case: Case) -> Iterator[Cause]:
             telling.lines(own),
             telling.first(own),
             telling.last(own),
-            _ILL,
+            _follows(process),
         )
     for sign in _of_processes(case, "unit-timeout"):
         process, _, how = sign.about.partition(" ")
@@ -83,7 +83,7 @@ def _units(case: Case) -> Iterator[Cause]:
             telling.lines([sign]),
             sign.first,
             sign.last,
-            _ILL if is_start else frozenset[str](),
+            _follows(process) if is_start else frozenset[str](),
         )
 
 
@@ -115,8 +115,13 @@ def _deaths(case: Case) -> Iterator[Cause]:
             telling.lines([sign, *restarts]),
             sign.first,
             sign.last,
-            _ILL if step else _ILL - {"restarts"},
+            _follows(process) - (set() if step else {"restarts"}),
         )
+
+
+def _follows(label: str) -> frozenset[str]:
+    """What others see of it: visitors only see web."""
+    return _WEB_ILL if label.partition("@")[0] == WEB else _ILL
 
 
 def _of_processes(case: Case, kind: str) -> list[Sign]:

@@ -91,7 +91,9 @@ def _busy(case: Case) -> Iterator[Cause]:
         ]
         yield Cause(
             "workers-busy",
-            f"all {one.workers} workers of {one.process} are busy: {waiting} requests wait",
+            f"all {one.workers} workers of {one.process} are busy: {waiting} requests wait"
+            if one.workers
+            else f"{one.process} has no worker: {waiting} requests wait",
             f"`fab logs -H {case.host}`: what is slow or hangs; `fab restart -H {case.host}` frees"
             " them; then gunicorn.workers, gunicorn.threads or more hosts",
             STOPS if is_stuck else GUESSED,

@@ -337,3 +337,16 @@ def test_what_visitors_notice_of_restarts_follows_from_them(kind: str) -> None:
     assert [one.cause.slug for one in found] == [f"web-errors-{kind}", "restarts"]
     found = ranked(case(sign("unit-stopped", "worker", 6), errors))
     assert not any(one.follows for one in found)
+
+
+def test_visitors_see_nothing_of_other_processes() -> None:
+    errors = Sign("web-cut", "/", 30, NOW - 659.0, NOW - 50.0, ("a line",))
+    for process, follows in (("web", ("restarts",)), ("worker", ())):
+        found = ranked(case(sign("unit-died", f"{process} 1/FAILURE"), errors))
+        assert [one.cause.slug for one in found] == ["restarts", "web-errors-cut"]
+        assert found[1].follows == follows
+
+
+def test_an_app_without_workers() -> None:
+    (cause,) = causes(uses=(use(workers=0, waiting=9),))
+    assert cause.title == "web has no worker: 9 requests wait"
