@@ -75,10 +75,14 @@ def by_boot(one: Change, booted: float) -> bool:
     return booted - _DOWN_SECONDS <= one.at <= booted + _UP_SECONDS
 
 
+_UNIT_BYTES = 1 << 20
+
+
 class Own:
     """What Cartwheel itself changed, and when: that is in its own history."""
 
     def __init__(self, at: Layout) -> None:
+        self._at = at
         ends = [entry.at for entry in journal.read(at.journal) if entry.at]
         self._deploys = [(end - _DEPLOY_SECONDS, end + _SLACK_SECONDS) for end in ends]
         self._set_up = (0.0, 0.0)
@@ -101,7 +105,20 @@ class Own:
         """Whether it wrote this file then."""
         name = os.path.basename(path)
         is_own = name.startswith("cartwheel") or path == self._site or self._app in name
-        return (is_own and self.was_deploying(at)) or self.was_setting_up(at)
+        if (is_own and self.was_deploying(at)) or self.was_setting_up(at):
+            return True
+        return self._is_job(path)
+
+    def _is_job(self, path: str) -> bool:
+        """Whether it is what runs a timer's job, as it was deployed: each run writes it anew."""
+        job = self._at.job_of(os.path.basename(path))
+        if job is None:
+            return False
+        try:
+            with open(path, "rb") as file:
+                return file.read(_UNIT_BYTES) == self._at.job_source(*job).read_bytes()
+        except OSError:
+            return False
 
 
 # --- packages -----------------------------------------------------------------------------

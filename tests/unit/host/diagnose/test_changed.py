@@ -186,6 +186,18 @@ def test_a_reload_by_a_deploy_is_not_somebody_elses(tmp_path: Path) -> None:
     assert not own.wrote("/etc/hosts", 990.0)
 
 
+def test_what_a_timers_job_runs_by_is_not_somebodys_change(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    source = at.job_source("tidy", "1.0.0.bb13a6fd")
+    source.parent.mkdir(parents=True)
+    source.write_text("[Service]")
+    unit = tmp_path / at.job_unit("tidy", "1.0.0.bb13a6fd").name
+    unit.write_text("[Service]")
+    assert Own(at).wrote(str(unit), 500.0)
+    unit.write_text("[Service]\nUser=root")
+    assert not Own(at).wrote(str(unit), 500.0), "somebody else changed it"
+
+
 # --- files --------------------------------------------------------------------------------
 
 
