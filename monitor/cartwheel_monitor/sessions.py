@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Dict
 
@@ -60,7 +61,7 @@ class Sessions:
         with self._lock:
             transport = self._open.pop(name, None)
         if transport is not None:
-            transport.close()
+            _close(transport)
 
     def close(self) -> None:
         """Close all connections."""
@@ -72,7 +73,14 @@ class Sessions:
         channel = transport.open_session(timeout=_left(until))
         try:
             channel.settimeout(_left(until))
-            channel.exec_command(f"since {cursor}" if cursor else "state")
+            # paramiko waits for the reply without a timeout.
+            guard = threading.Timer(_left(until), _close, (transport,))
+            guard.daemon = True
+            guard.start()
+            try:
+                channel.exec_command(f"since {cursor}" if cursor else "state")
+            finally:
+                guard.cancel()
             answer = b""
             while True:
                 channel.settimeout(_left(until))
@@ -124,9 +132,16 @@ class Sessions:
             )
             transport.set_keepalive(_KEEPALIVE_SECONDS)
         except BaseException:
-            transport.close()
+            _close(transport)
             raise
         return transport
+
+
+def _close(transport: paramiko.Transport) -> None:
+    """Close it at once, without waiting for paramiko's thread to wake up by itself."""
+    with suppress(OSError):
+        transport.sock.shutdown(socket.SHUT_RDWR)
+    transport.close()
 
 
 def _family(kind: str) -> str:
