@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -21,6 +22,10 @@ _MOST_BYTES = 1 << 20
 _KEEPALIVE_SECONDS = 15
 # Linux: how long what was sent may stay unacknowledged before the connection is dead (tcp(7)).
 _USER_TIMEOUT_MS = 10_000
+
+# paramiko logs the errors that it raises; without a handler they go to standard error, and into the
+# journal, with each try of a host that is down.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class LookError(Exception):

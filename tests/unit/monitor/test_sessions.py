@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -90,3 +93,21 @@ def test_a_look_ends_wherever_the_host_hangs(at: str, tmp_path: Path) -> None:
         looking.join(30)
         assert problems == [f"no answer within {SECONDS:g} s"]
     sessions.close()
+
+
+def test_what_paramiko_logs_stays_out_of_the_journal() -> None:
+    # A process of its own: here pytest and other modules have handlers.
+    program = (
+        "import logging, cartwheel_monitor.sessions;"
+        " logging.getLogger('paramiko.transport').error('no greeting')"
+    )
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
