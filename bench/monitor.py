@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.endurance import Row, table
@@ -38,6 +38,7 @@ MOST_MEGABYTES = 200
 LATE_SECONDS = 25.0  # from one look at a host to the next; it is due after 20 s
 TOLD_SECONDS = 45.0
 RECOVERED_SECONDS = 30.0
+ENDED_SECONDS = 20.0  # then systemd kills it: stop_seconds of its process
 GROUP = 10  # hosts that have the same two applications
 # What it may take until somebody has heard; a miss is a figure in the table, no hang.
 PATIENCE_SECONDS = 150.0
@@ -139,17 +140,17 @@ class Bench:
     hosts: WatchedHosts
     sites: WatchedSites
     heard: Heard
-    pid: int
+    watcher: subprocess.Popen[bytes]
     chance: random.Random = field(default_factory=random.Random)
 
     def run(self) -> list[Row]:
         time.sleep(self.size.warm_seconds)
-        return [*self._well(), *self._hanging(), *self._outages()]
+        return [*self._well(), *self._hanging(), *self._outages(), self._end()]
 
     def _well(self) -> Iterator[Row]:
-        began, before = time.time(), Usage.of(self.pid)
+        began, before = time.time(), Usage.of(self.watcher.pid)
         time.sleep(self.size.seconds)
-        after = Usage.of(self.pid)
+        after = Usage.of(self.watcher.pid)
         cores = (after.cpu - before.cpu) / (after.at - before.at)
         yield Row("all are well: cores", cores, most=MOST_CORES)
         yield Row("resident MB", after.memory / 1e6, most=MOST_MEGABYTES)
@@ -163,11 +164,11 @@ class Bench:
     def _hanging(self) -> Iterator[Row]:
         half = self.size.hanging // 2
         silent = self.hosts.hosts[: self.size.hanging]
-        began, before = time.time(), Usage.of(self.pid)
+        began, before = time.time(), Usage.of(self.watcher.pid)
         self.hosts.freeze(silent[:half])
         self.hosts.hang(silent[half:])
         time.sleep(self.size.hang_seconds)
-        after = Usage.of(self.pid)
+        after = Usage.of(self.watcher.pid)
         told = self.heard.titles
         cores = (after.cpu - before.cpu) / (after.at - before.at)
         yield Row(f"{len(silent)} hosts hang: cores", cores, most=MOST_CORES)
@@ -229,6 +230,14 @@ class Bench:
         self.sites.set(one.app, "well")
         one.recovered = self._wait(f"recovered: {title}", one.ended)
 
+    def _end(self) -> Row:
+        assert self.watcher.poll() is None, "the watcher has ended"
+        began = time.monotonic()
+        self.watcher.terminate()
+        self.watcher.wait(2 * ENDED_SECONDS)
+        took = time.monotonic() - began
+        return Row("until the watcher has ended, s", took, most=ENDED_SECONDS)
+
     def _wait(self, title: str, since: float) -> float | None:
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
@@ -245,10 +254,13 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="bench/monitor", description=__doc__)
     options.add_argument("--quick", action="store_true", help="20 hosts, for a short time")
     options.add_argument("--projects", type=int, default=1, help="that share the hosts evenly")
+    options.add_argument("--hanging", type=int, help="hosts, a multiple of ten")
     options.add_argument("--profile", type=Path, help="keep the watcher's profile in this file")
     given = options.parse_args()
     size = QUICK if given.quick else Size()
-    size = Size(**{**vars(size), "projects": given.projects})
+    size = replace(size, projects=given.projects, hanging=given.hanging or size.hanging)
+    if os.geteuid() != 0:
+        options.error("it needs root: the pretended hosts have a user that only they see")
     with prepared(size, given.profile) as bench:
         loads = [os.getloadavg()[0]]
         rows = bench.run()
@@ -285,7 +297,7 @@ def prepared(size: Size, profile: Path | None) -> Iterator[Bench]:
             environment["PYTHONPATH"] += f":{here}"
         watcher = stack.enter_context(watching([*command, "watch"], environment))
         heard = stack.enter_context(Heard(hook))
-        yield Bench(size, hosts, sites, heard, watcher.pid)
+        yield Bench(size, hosts, sites, heard, watcher)
 
 
 @contextmanager
@@ -296,7 +308,6 @@ def watching(
     process = subprocess.Popen(command, env=environment, cwd="/")
     try:
         yield process
-        assert process.poll() is None, "the watcher has ended"
     finally:
         process.terminate()
         try:
