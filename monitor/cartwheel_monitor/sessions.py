@@ -22,8 +22,8 @@ _MOST_BYTES = 1 << 20
 _KEEPALIVE_SECONDS = 15
 # Linux: how long what was sent may stay unacknowledged before the connection is dead (tcp(7)).
 _USER_TIMEOUT_MS = 10_000
-# How often paramiko's thread for a connection wakes up while nothing arrives. Its default of a tenth
-# of a second is two fifths of what a hundred hosts cost (0.052 of a core instead of 0.031).
+# How often paramiko's thread for a connection wakes up while nothing arrives. Its usual tenth
+# of a second is two fifths of the cost of a hundred hosts (0.052 of a core instead of 0.031).
 _LOOK_UP_SECONDS = 1.0
 
 # paramiko logs the errors that it raises; without a handler they go to standard error, and into the
