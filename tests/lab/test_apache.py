@@ -231,6 +231,7 @@ def test_an_uninstall_leaves_the_host_as_it_was(stage: Stage) -> None:
     assert not stage.host.sh("ls /var/log/apache2 | grep shop || true")
 
 
+@pytest.mark.nightly
 def test_an_app_without_a_name_takes_the_default_site(stage: Stage, tmp_path: Path) -> None:
     stage.host.sh("a2dissite -q blog && a2ensite -q 000-default && systemctl reload apache2")
     stage.project.settings(settings('[web]\nserver = "apache"\n'))
@@ -242,6 +243,7 @@ def test_an_app_without_a_name_takes_the_default_site(stage: Stage, tmp_path: Pa
     assert "Debian" in stage.host.sh("curl -s http://127.0.0.1/")
 
 
+@pytest.mark.nightly
 def test_a_port_in_other_hands_is_refused(stage: Stage) -> None:
     stage.host.sh("apt-get -qq install nginx-light >/dev/null 2>&1 || true", timeout=120)
     stage.host.sh("systemctl stop apache2; systemctl restart nginx")

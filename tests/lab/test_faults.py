@@ -130,6 +130,7 @@ KILLS = list(itertools.product([INSTALLING, STARTING, SWITCHED], [signal.SIGKILL
 EVERY_RUN = {(SWITCHED, signal.SIGKILL)}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "how",
     tiered(KILLS, nightly=set(KILLS) - EVERY_RUN),
