@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cartwheel import __version__, places
 from cartwheel.commands import ask, notifying
 from cartwheel.commands.deploy import deploy
-from cartwheel.commands.scene import Scene, connect, raise_failures, reach, targets
+from cartwheel.commands.scene import Scene, connect, located, raise_failures, reach, targets
 from cartwheel.commands.setup import setup
 from cartwheel.decoded import Fields
 from cartwheel.errors import CartwheelError, HostError, UsageError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.report import Report
-from cartwheel.fleet.sessions import Fleet, successes
+from cartwheel.fleet.sessions import Fleet, Result, failures, successes
 from cartwheel.hidden import Hidden
-from cartwheel.host.wire.monitors import AllowMonitor, AskMonitors, ForbidMonitor
+from cartwheel.host.wire.monitors import AllowMonitor, AskMonitors, AskSshd, ForbidMonitor
+from cartwheel.host.wire.request import Request
 from cartwheel.host.wire.watch import PlaceWatchLists
 from cartwheel.project.monitor_app import PROGRAM, ROLE, settings_for, sources
 from cartwheel.project.watched import WatchedHost, watch_list
@@ -31,19 +32,20 @@ if TYPE_CHECKING:
     from cartwheel.ssh.target import Target
 
 _SMALL_SECONDS = 120.0
-_AGAIN = "`fab monitor.install` does the rest once they can be reached"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Installed:
     """What `monitor.install` did. `report`: of the monitor's own deploy; `refused`: the hosts that
     do not let it look, and why; `tried`: what the monitor says of each other host, "" if it can
-    look into it."""
+    look into it; `notes`: what it will not see there, or why sshd refuses it."""
 
     host: str
     report: Report
     refused: dict[str, CartwheelError]
     tried: dict[str, str]
+    notes: dict[str, tuple[str, ...]]
 
 
 def install(scene: Scene) -> Installed:
@@ -57,14 +59,28 @@ def install(scene: Scene) -> Installed:
     report = deploy(own)
     name = own.hosts[0]
     if report.exit_code:
-        return Installed(name, report, {}, {})
-    key = str(_asked(own, "key").get("key", ""))
-    refused = _allow(scene, name, watched, key)
-    may = [one for one in watched if one.host.name not in refused]
+        return Installed(name, report, {}, {}, {})
+    asked = AllowMonitor(name, str(_asked(own, "key").get("key", "")), (), __version__)
+    allowed = _on_each(scene, tuple(one.host for one in watched), asked)
+    may = [one for one in watched if one.host.name in successes(allowed)]
     listed = watch_list(scene.settings, may, messengers, heartbeat, scene.operator.who)
     _place(own, {scene.settings.slug: listed})
-    tried = _asked(own, f"try --project {shlex.quote(scene.settings.slug)}")
-    return Installed(name, report, refused, {str(host): str(said) for host, said in tried.items()})
+    said = _asked(own, f"try --project {shlex.quote(scene.settings.slug)}")
+    tried = {str(host): str(problem) for host, problem in said.items()}
+    notes = {host: one.problems for host, one in successes(allowed).items() if one.problems}
+    notes |= _why(scene, [one.host for one in watched if tried.get(one.host.name)], own)
+    return Installed(name, report, failures(allowed), tried, notes)
+
+
+def _why(scene: Scene, hosts: list[Host], own: Scene) -> dict[str, tuple[str, ...]]:
+    """Why sshd on these hosts may refuse the monitor's key, by its settings for that user."""
+    if not hosts:
+        return {}
+    address = next(iter(located(own, own.chosen).values()))
+    found = ask.read(replace(scene, chosen=tuple(hosts)), AskSshd(address))
+    return {
+        host: (*one.reasons, *one.settings) for host, one in successes(found).items() if one.reasons
+    }
 
 
 @dataclass(frozen=True)
@@ -183,31 +199,16 @@ def _watched(scene: Scene, host: Host, target: Target) -> WatchedHost:
     return WatchedHost(host, target.host, target.port, lines, scene.has_web(host))
 
 
-def _allow(
-    scene: Scene, monitor: str, watched: list[WatchedHost], key: str
-) -> dict[str, CartwheelError]:
-    """Let the monitor look into these hosts; why others do not."""
-    hosts = tuple(one.host for one in watched)
-    return _on_each(scene, hosts, lambda: AllowMonitor(monitor, key, (), __version__))
-
-
 def _forbid(scene: Scene, monitor: str) -> dict[str, CartwheelError]:
-    return _on_each(scene, _to_watch(scene), lambda: ForbidMonitor(monitor))
+    return failures(_on_each(scene, _to_watch(scene), ForbidMonitor(monitor)))
 
 
-def _on_each(
-    scene: Scene, hosts: tuple[Host, ...], request: Callable[[], AllowMonitor | ForbidMonitor]
-) -> dict[str, CartwheelError]:
-    """Ask each host under its lock; the failures of those that did not do it."""
-    some = replace(scene, chosen=hosts)
-    sessions, problems = reach(some, changing=True)
+def _on_each(scene: Scene, hosts: tuple[Host, ...], asked: Request[T]) -> dict[str, Result[T]]:
+    """Ask each host; no lock of an application is in the way."""
+    sessions, problems = reach(replace(scene, chosen=hosts), changing=True)
     with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
-        locked = lock_all(fleet, sessions, scene.terms)
-        bad = {host: one for host, one in locked.items() if isinstance(one, CartwheelError)}
-        rest = [host for host in sessions if host not in bad]
-        found = fleet.ask(request(), deadline_seconds=_SMALL_SECONDS, hosts=rest)
-    bad |= {host: one for host, one in found.items() if isinstance(one, CartwheelError)}
-    return {**problems, **bad}
+        found = fleet.ask(asked, deadline_seconds=_SMALL_SECONDS)
+    return {**problems, **found}
 
 
 def _place(own: Scene, lists: Mapping[str, Hidden | None]) -> None:

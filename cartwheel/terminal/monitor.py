@@ -27,6 +27,8 @@ def installed_lines(found: Installed) -> Iterator[str]:
     for host, problem in found.tried.items():
         if problem:
             yield f"{host}: the monitor cannot look into it: {problem}"
+    for host, notes in found.notes.items():
+        yield from (f"{host}: {note}" for note in notes)
     yield "next: `fab monitor.test`, `fab monitor.status`"
 
 

@@ -90,6 +90,17 @@ def test_it_watches_and_reaches_people(scenery: Scenery) -> None:
     assert mode == "640 root", "it has the address of a messenger"
 
 
+@pytest.mark.nightly
+def test_an_sshd_that_refuses_the_key_is_explained(scenery: Scenery) -> None:
+    keeps = "/etc/ssh/sshd_config.d/only.conf"
+    scenery.web.sh(f"echo 'AllowUsers root' >{keeps}; systemctl reload ssh")
+    said = scenery.fab("monitor.install", code=4)
+    assert f"{scenery.web.name}: the monitor cannot look into it: it refuses" in said
+    assert f"{scenery.web.name}: AllowUsers does not name cartwheel-look: root" in said
+    scenery.web.sh(f"rm {keeps}; systemctl reload ssh")
+    assert "cannot look" not in scenery.fab("monitor.install")
+
+
 def _status(scenery: Scenery) -> str:
     return scenery.project.fab("monitor.status", "-H", scenery.monitor.name, code=None).out
 

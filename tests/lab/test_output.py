@@ -483,6 +483,7 @@ class TestRecord:
         stage.new_text()
         with fab(stage.project, "deploy", "-H", host) as running:
             running.wait_for(("install", "start"))
+            running.process.send_signal(signal.SIGSTOP)  # a busy machine is slower to look
             assert self.runs(stage)[0]["state"] == "alive"
             running.process.kill()
             assert running.end() == -signal.SIGKILL
