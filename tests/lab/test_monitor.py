@@ -164,7 +164,9 @@ def test_a_host_that_is_not_watched_is_named(scenery: Scenery) -> None:
 @pytest.mark.nightly
 def test_the_watcher_is_killed(scenery: Scenery) -> None:
     unit = "'cartwheel-cartwheel-monitor.watcher*'"
-    scenery.monitor.sh(f"systemctl kill --signal=KILL {unit}")
+    scenery.monitor.sh(f"systemctl kill --signal=KILL {unit}; touch /root/killed")
+    newer = "find /srv/cartwheel-monitor/shared/status.json -newer /root/killed"
+    until(lambda: scenery.monitor.sh(newer), 90, shown="it says something again")
     until(lambda: _is_well(scenery), 60, shown="it watches again")
     assert "shop does not answer" in scenery.fab("incidents"), "what it knew is still there"
 
@@ -173,6 +175,7 @@ def test_the_watcher_is_killed(scenery: Scenery) -> None:
 def test_a_deploy_that_fails_is_told(scenery: Scenery) -> None:
     scenery.project.write("app/app.py", "def app(environ, start_response):\n    raise SystemExit\n")
     scenery.project.fab("deploy", "-H", scenery.web.name, code=None)
+    assert '"result": "failed"' in scenery.web.sh("tail -1 /srv/shop/journal.jsonl")
     until(lambda: any("deploy" in one for one in scenery.heard()), 60, shown="the deploy")
 
 
