@@ -92,6 +92,7 @@ _FORGET_RECORD = "rm -f /var/log/journal/*/recorded*"
 
 # fab with a clock that is ahead: the same for it as a host's clock that is behind.
 _CLOCK = """
+import time
 real = time.time
 time.time = lambda: real() + {seconds}
 """
