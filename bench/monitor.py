@@ -325,7 +325,7 @@ def apps_of(group: int) -> tuple[str, str]:
 def write_lists(
     folder: Path, size: Size, hosts: WatchedHosts, sites: WatchedSites, hook: Webhook
 ) -> None:
-    """What is watched, as `fab monitor.install` writes it; all of a group is of one project."""
+    """The watch lists, as `fab monitor.install` writes them. A group belongs to one project."""
     folder.mkdir(mode=0o700)
     for project in range(size.projects):
         groups = range(project, size.groups, size.projects)

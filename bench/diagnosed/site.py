@@ -123,7 +123,7 @@ cat >/opt/prices/deaf.py <<'.'
 import socket, time
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 names.bind(("127.0.0.9", 53))
-full = socket.socket()  # with a queue that is full, the kernel drops whoever wants to connect
+full = socket.socket()  # its queue is full, so the kernel drops new connections
 full.bind(("127.0.0.9", 5432))
 full.listen(0)
 waiting = []

@@ -118,7 +118,7 @@ def test(scene: Scene) -> Fields:
 
 
 def silence(scene: Scene, seconds: float, *, everything: bool) -> Fields:
-    """Nobody is told about this app (or about anything) for so long. Zero ends it."""
+    """Silence the monitor about this app, or about everything, for these seconds; 0 ends it."""
     words = ["silence", "--for", f"{seconds:.0f}", "--who", scene.operator.who]
     words += ["--why", scene.operator.message]
     words += [] if everything else ["--app", scene.settings.slug]

@@ -24,7 +24,7 @@ SOON = 25
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged: a host's evidence. `off_seconds`: how far its clock is ahead of ours."""
+    """The evidence of one host. `off_seconds`: how far its clock is ahead of this machine's."""
 
     host: str
     found: Diagnosis

@@ -1,4 +1,4 @@
-"""A certificate that is not renewed; what is wrong with the one that is served says `health`."""
+"""A certificate that should have been renewed. (`health` judges the one that is served.)"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NOTHING_INODES = 50
 _SMALL_PART = 0.02
 # Log rotation comes once a day: what fills the disk before the next one will not be stopped by it.
 _SOON_HOURS = 24.0
-# By the last second alone only what is nearly there counts: a short burst is no growth.
+# Growth in the last second alone may be a burst: it counts if the disk is full within this time.
 _SOON_NOW_HOURS = 1.0
 _MOST_SHOWN = 5
 # A part of the room that is worth to be named first.

@@ -16,7 +16,7 @@ _FULL_PART = 0.5
 _UNREAD = 3
 # More of its periods than this held back: the app gets less than half of the time it wants.
 _THROTTLED = 0.5
-# asyncio warns of each step that takes 0.1 s, in its debug mode; some take so long at the start.
+# In its debug mode asyncio warns about each step longer than 0.1 s. At the start there are some.
 _BLOCKED = 3
 
 
