@@ -67,6 +67,8 @@ def watch_list(
             for url, on in sites(settings, every).items()
         ],
         "hosts": [_fields(one, settings.slug) for one in every],
+        "history_days": asked.history_days,
+        "history_bytes": asked.history_mb << 20,
         "limits": {name: float(getattr(asked, name)) for name in LIMITS},
         "messengers": {name: one.reveal() for name, one in messengers.items()},
         "heartbeat": heartbeat.reveal() if heartbeat else "",

@@ -801,6 +801,11 @@ class Monitor(Model):
     """A certificate that ends sooner is told."""
     clock_seconds: float = Field(default=60, gt=0, le=3600)
     """How far a host's clock may be off."""
+    history_days: float = Field(default=730, ge=0, le=3650)
+    """How long hours are kept; minutes are kept for two months at most, single looks for two days.
+    0: everything for two hours."""
+    history_mb: int = Field(default=1024, ge=16, le=1 << 20)
+    """How large the monitor's file for this project may get; the oldest looks go first."""
 
 
 class Settings(Model):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Dict, Iterable, List, Mapping, Optional
 
 from cartwheel_monitor import messages, rows
+from cartwheel_monitor.database import Keeping
 from cartwheel_monitor.heartbeat import Heartbeat
 from cartwheel_monitor.judge import Judge, Watched
 from cartwheel_monitor.limits import DEFAULTS, Limits
@@ -29,7 +30,8 @@ class Desk:
 
     def __init__(self, listed: WatchList, places: Places) -> None:
         self.listed = listed
-        self._store = Store(places.project(listed.project))
+        keeping = Keeping(listed.history_days, listed.history_bytes)
+        self._store = Store(places.project(listed.project), keeping=keeping)
         opened = self._store.open()
         self._past = Past(self._store.path)
         self._past.start(time.time())

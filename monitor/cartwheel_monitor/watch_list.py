@@ -53,6 +53,8 @@ class WatchList:
     timeout: float = 5.0
     sites: Tuple[Site, ...] = ()
     hosts: Tuple[Host, ...] = ()
+    history_days: float = 730.0
+    history_bytes: int = 1 << 30
     limits: Dict[str, float] = field(default_factory=dict)
     messengers: Dict[str, Hidden] = field(default_factory=dict)
     heartbeat: Hidden = _NONE

@@ -11,6 +11,7 @@ import pytest
 
 from cartwheel_lab import LabHost
 from tests.kit.project import SHOP, Project, new_project
+from tests.kit.terminal import on_terminal
 from tests.kit.visitors import loaded
 from tests.kit.waiting import until
 
@@ -64,6 +65,13 @@ def test_watched_on_the_terminal(project: Project, module_host: LabHost) -> None
     assert lines[1].split()[:2] == ["HOST", "LIVE"]
     assert lines[2].split()[0] == module_host.name
     assert " healthy " in lines[2]
+
+
+def test_q_ends_it(project: Project, module_host: LabHost) -> None:
+    with on_terminal(project, "watch", "-H", module_host.name, "--every", "60") as terminal:
+        terminal.shows(" healthy ")
+        terminal.type("q")
+        assert terminal.end() == 0
 
 
 def test_an_exception_at_one_path(project: Project, module_host: LabHost) -> None:

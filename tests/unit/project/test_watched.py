@@ -14,6 +14,7 @@ from cartwheel.project.watched import WatchedHost
 from cartwheel.settings.hosts import Host
 from cartwheel.settings.toml_tables import Settings
 from cartwheel_monitor import watch_list
+from cartwheel_monitor.database import Keeping
 from cartwheel_monitor.desk import limits_of, watched_by
 from cartwheel_monitor.limits import DEFAULTS
 
@@ -70,7 +71,13 @@ def test_what_is_asked_from_outside(tables: dict[str, Any], urls: dict[str, list
 
 def test_the_monitor_reads_what_is_written() -> None:
     given = settings(
-        monitor={"every_seconds": 30, "errors_percent": 2, "certificate_days": 7},
+        monitor={
+            "every_seconds": 30,
+            "errors_percent": 2,
+            "certificate_days": 7,
+            "history_days": 0,
+            "history_mb": 64,
+        },
         health={"status": 204},
     )
     text = watched.watch_list(
@@ -85,6 +92,7 @@ def test_the_monitor_reads_what_is_written() -> None:
     assert found.sites[0].status == (204,)
     assert found.messengers["ops"].reveal() == "json://x/"
     assert found.heartbeat.reveal() == "https://beat/"
+    assert (found.history_days, found.history_bytes) == (0, 64 << 20)
     limits = limits_of(found)
     assert (limits.errors_share, limits.certificate_seconds) == (0.02, 7 * 86400)
     assert watched_by(found).hosts == {"web1", "web2"}
@@ -96,6 +104,7 @@ def test_the_defaults_are_those_of_the_rules() -> None:
     text = watched.watch_list(settings(), [WEB1], {}, None, "ann")
     found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
     assert limits_of(found) == DEFAULTS
+    assert Keeping(found.history_days, found.history_bytes) == Keeping()
     assert watched.FORMAT == watch_list.FORMAT
 
 
