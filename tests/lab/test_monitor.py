@@ -44,10 +44,11 @@ class Scenery:
     def fab(self, task: str, *words: str, code: int = 0) -> str:
         return self.project.fab(task, "-H", self.monitor.name, *words, code=code).out
 
-    def heard(self) -> list[str]:
-        """The titles of all messages so far."""
+    def heard(self, *, whole: bool = False) -> list[str]:
+        """The titles of all messages so far, or the messages as a `whole`."""
         text = self.monitor.sh("cat /root/heard 2>/dev/null || true")
-        return [json.loads(line)[1] for line in text.splitlines()]
+        found = [json.loads(line)[1:] for line in text.splitlines()]
+        return ["\n".join(one) if whole else one[0] for one in found]
 
     def hears(self, title: str) -> None:
         until(lambda: title in self.heard(), 60, shown=title)
@@ -101,6 +102,11 @@ def test_an_sshd_that_refuses_the_key_is_explained(scenery: Scenery) -> None:
     assert "cannot look" not in scenery.fab("monitor.install")
 
 
+def _first(scenery: Scenery) -> str:
+    """The first incident with all that is known."""
+    return scenery.fab("incidents", "--show", "1")
+
+
 def _status(scenery: Scenery) -> str:
     return scenery.project.fab("monitor.status", "-H", scenery.monitor.name, code=None).out
 
@@ -114,13 +120,14 @@ def test_a_site_that_goes_down_and_comes_back(scenery: Scenery) -> None:
     scenery.web.sh("systemctl stop 'cartwheel-shop.web*'")
     scenery.hears("shop does not answer")
     until(lambda: "shop does not answer" in _status(scenery), 20, shown="the incident")
+    until(lambda: "process web is inactive" in _first(scenery), 30, shown="what its host says")
     scenery.project.fab("start", "-H", scenery.web.name)
     scenery.hears("recovered: shop does not answer")
     told = [title for title in scenery.heard() if "does not answer" in title]
     assert told == ["shop does not answer", "recovered: shop does not answer"]
     shown = scenery.fab("incidents")
     assert "shop does not answer" in shown
-    assert "process web is inactive" in scenery.fab("incidents", "--show", "1")
+    assert "recovered: shop does not answer: told" in _first(scenery)
 
 
 @pytest.mark.nightly
@@ -169,6 +176,19 @@ def test_the_watcher_is_killed(scenery: Scenery) -> None:
     until(lambda: scenery.monitor.sh(newer), 90, shown="it says something again")
     until(lambda: _is_well(scenery), 60, shown="it watches again")
     assert "shop does not answer" in scenery.fab("incidents"), "what it knew is still there"
+
+
+@pytest.mark.nightly
+def test_a_deploy_whose_operator_is_killed_is_told(scenery: Scenery) -> None:
+    scenery.project.app("a third text")
+    running = scenery.project.begin("deploy", "-H", scenery.web.name)
+    pending = "ls /srv/shop/pending.json 2>/dev/null || true"
+    until(lambda: scenery.web.sh(pending).strip(), 60, shown="the switch")
+    running.kill()
+    running.wait(10)
+    until(
+        lambda: any("was cut off" in one for one in scenery.heard(whole=True)), 60, shown="its end"
+    )
 
 
 @pytest.mark.nightly
