@@ -120,7 +120,7 @@ def test_a_site_that_goes_down_and_comes_back(scenery: Scenery) -> None:
     scenery.web.sh("systemctl stop 'cartwheel-shop.web*'")
     scenery.hears("shop does not answer")
     until(lambda: "shop does not answer" in _status(scenery), 20, shown="the incident")
-    until(lambda: "process web is inactive" in _first(scenery), 30, shown="what its host says")
+    until(lambda: "/healthz: it answered 502" in _first(scenery), 20, shown="what was seen")
     scenery.project.fab("start", "-H", scenery.web.name)
     scenery.hears("recovered: shop does not answer")
     told = [title for title in scenery.heard() if "does not answer" in title]
