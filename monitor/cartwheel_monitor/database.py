@@ -30,7 +30,14 @@ LEAST_SECONDS = 2 * 3600.0
 """What `history_days = 0` keeps: enough for the rules' windows after a restart."""
 _NEWS_SECONDS = 30 * _DAY
 # How far the oldest rows go at once when there is too much, by table.
-_STEP_SECONDS = {"raw": 2 * 3600.0, "minutes": 7 * _DAY, "hours": 30 * _DAY}
+_STEP_SECONDS = {"raw": 2 * 3600.0, "minutes": 7 * _DAY, "hours": 30 * _DAY, "days": 90 * _DAY}
+
+
+_KEPT_RELEASES = 200  # of each app
+_OLD_RELEASES = (
+    "DELETE FROM releases WHERE (SELECT count(*) FROM releases newer WHERE newer.app = releases.app"
+    " AND newer.at > releases.at) >= ?"
+)
 
 
 @dataclass(frozen=True)
@@ -182,6 +189,8 @@ def shrink(db: sqlite3.Connection, keeping: Keeping, now: float) -> None:
         db.execute("DELETE FROM deliveries WHERE news NOT IN (SELECT id FROM news)")
         oldest = now - keeping.seconds("hours")
         db.execute("DELETE FROM incidents WHERE ended < ?", (oldest,))
+        db.execute("DELETE FROM entries WHERE at < ?", (now - keeping.seconds("days"),))
+        db.execute(_OLD_RELEASES, (_KEPT_RELEASES,))
     for table, step in _STEP_SECONDS.items():
         while used_bytes(db) > keeping.limit_bytes:
             oldest_row = _oldest(db, table)

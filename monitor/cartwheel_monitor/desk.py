@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import Dict, Iterable, List, Mapping, Optional
 
-from cartwheel_monitor import messages, rows
+from cartwheel_monitor import messages, remembered, rows
 from cartwheel_monitor.database import Keeping
 from cartwheel_monitor.heartbeat import Heartbeat
 from cartwheel_monitor.judge import Judge, Watched
@@ -63,6 +63,7 @@ class Desk:
         """A site was asked."""
         self.probes[probe.site] = probe
         self._judge.probed(probe)
+        self._store.put(f"probe:{probe.site}", remembered.probe_text(probe))
         self._store.add([rows.of_probe(probe)])
 
     def looked(self, host: Host, look: Look) -> None:
@@ -75,6 +76,14 @@ class Desk:
         self._store.add(rows.of_look(look, before))
         self.looks[host.name] = look
         self._judge.looked(look)
+        self._remember(look)
+
+    def _remember(self, look: Look) -> None:
+        """What the page shows beside numbers."""
+        last = self._judge.looks.get(look.host)
+        self._store.put(f"look:{look.host}", remembered.look_text(look, last))
+        if look.seen is not None and any(app.entries or app.live for app in look.seen.apps):
+            self._store.submit(lambda db: remembered.write(db, look))
 
     def next_probe(self, probe: Probe) -> float:
         """When to ask that site again, in seconds since the epoch."""

@@ -30,6 +30,16 @@ class Places:
         return self.shared / "projects" / name
 
     @property
+    def users(self) -> Path:
+        """Who may see the page: a file each, written by `fab monitor.user.add`."""
+        return self.lists.parent / "users.d"
+
+    @property
+    def page(self) -> Path:
+        """What the page itself keeps: the key of its sessions, and failed logins."""
+        return self.shared / "page"
+
+    @property
     def silences(self) -> Path:
         """A folder with requests for silences, which the watcher takes away."""
         return self.shared / "silences"

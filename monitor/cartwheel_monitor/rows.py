@@ -63,8 +63,11 @@ def of_look(look: Look, before: Look | None) -> Iterator[Row]:
 
 
 def _of_app(app: AppLook, before: AppLook | None) -> Iterator[tuple[str, Value]]:
+    down = sum(one.active not in ("active", "reloading") for one in app.processes)
+    is_meant = app.closed or app.stopped
     yield "looks", 1
-    yield "down", sum(one.active not in ("active", "reloading") for one in app.processes)
+    yield "bad", int(not is_meant and bool(down or app.front or app.problem))
+    yield "down", down
     known = {(one.process, one.label): one.restarts for one in before.processes} if before else {}
     more = (one.restarts - known.get((one.process, one.label), one.restarts)
             for one in app.processes)  # fmt: skip

@@ -2,9 +2,9 @@
 is ever taken away or changes its meaning. So an earlier version of the monitor reads a newer file,
 and a rollback of the monitor works.
 
-One wide row for each subject and span of time, in three tables of the same form: `raw` has each
-look, `minutes` and `hours` are added up while the looks come in. There is no roll-up that could be
-late, or interrupted.
+One wide row for each subject and span of time, in four tables of the same form: `raw` has each
+look, `minutes`, `hours` and `days` (UTC) are added up while the looks come in. There is no roll-up
+that could be late, or interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sqlite3
 from cartwheel.host.wire.look import BOUNDS
 
 APPLICATION_ID = 0x43574D4E
-VERSION = 1
+VERSION = 2
+_WITH_DAYS = 2
 TIMES = tuple(f"t{place}" for place in range(len(BOUNDS) + 1))
 
 # How two rows of a span become one: the sum, the larger, the smaller, or the later.
@@ -51,7 +52,7 @@ _MERGED = {
     LEAST: "coalesce(min({0}, excluded.{0}), {0}, excluded.{0})",
     LAST: "coalesce(excluded.{0}, {0})",
 }
-LEVELS = {"raw": 1, "minutes": 60, "hours": 3600}
+LEVELS = {"raw": 1, "minutes": 60, "hours": 3600, "days": 86400}
 """The tables, and the span of a row in seconds."""
 
 _TABLES = {
@@ -68,6 +69,16 @@ _TABLES = {
     "deliveries": (
         "news INTEGER NOT NULL, messenger TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
         " done REAL, problem TEXT NOT NULL DEFAULT '', PRIMARY KEY (news, messenger)"
+    ),
+    # Of each host's journal (wire.journal.Entry). `seq` begins anew where an app was set up again.
+    "entries": (
+        "app TEXT NOT NULL, host TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL,"
+        " data TEXT NOT NULL, PRIMARY KEY (app, host, at, seq)"
+    ),
+    # What releases are made of (wire.look.ReleaseLook); `at`: when it was first seen.
+    "releases": (
+        "app TEXT NOT NULL, release TEXT NOT NULL, at REAL NOT NULL, data TEXT NOT NULL,"
+        " PRIMARY KEY (app, release)"
     ),
 }
 
@@ -99,6 +110,8 @@ def prepare(db: sqlite3.Connection) -> None:
             for column in COLUMNS:
                 if column not in there:
                     db.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
+        if 0 < db.execute("PRAGMA user_version").fetchone()[0] < _WITH_DAYS:
+            db.execute(_DAYS_OF_HOURS)
         version = max(VERSION, db.execute("PRAGMA user_version").fetchone()[0])
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {version}")
@@ -106,6 +119,11 @@ def prepare(db: sqlite3.Connection) -> None:
     except BaseException:
         db.execute("ROLLBACK")
         raise
+
+
+def _of_spans(name: str) -> str:
+    """A column of a longer span, out of the rows of shorter ones; of what is last, any is taken."""
+    return {SUM: f"sum({name})", LEAST: f"min({name})"}.get(COLUMNS[name], f"max({name})")
 
 
 def _adding(table: str) -> str:
@@ -117,6 +135,12 @@ def _adding(table: str) -> str:
         f" ON CONFLICT (subject, at) DO UPDATE SET {merged}"
     )
 
+
+_DAYS_OF_HOURS = (
+    f"INSERT OR IGNORE INTO days (subject, at, {', '.join(COLUMNS)})"  # noqa: S608 - our names
+    f" SELECT subject, at / 86400 * 86400, {', '.join(map(_of_spans, COLUMNS))} FROM hours"
+    " GROUP BY 1, 2"
+)
 
 ADDING = {table: _adding(table) for table in LEVELS}
 """The statement that adds a row to what its span has already, for each table."""

@@ -1,22 +1,17 @@
-"""The web process: whether the watcher is well."""
+"""The web process, gunicorn's `cartwheel_monitor.web:app`: the page, for a host or for a person."""
 
 from __future__ import annotations
 
-import time
-from typing import Callable, Iterable, List, Tuple
+import os
 
+from cartwheel_monitor.page import site
+from cartwheel_monitor.page.door_login import LoginDoor
+from cartwheel_monitor.page.door_token import TokenDoor
 from cartwheel_monitor.places import Places
 
-_LATE_SECONDS = 60.0
-Start = Callable[[str, List[Tuple[str, str]]], object]
+TOKEN_VARIABLE = "CARTWHEEL_DASHBOARD_TOKEN"  # noqa: S105 - a name
+"""Set by `fab dashboard` for its own page."""
 
-
-def app(_environ: "dict[str, object]", start_response: Start) -> Iterable[bytes]:
-    """200 where the watcher's loop has run in the last minute, else 503."""
-    try:
-        late = time.time() - Places.here().status.stat().st_mtime > _LATE_SECONDS
-    except OSError:
-        late = True
-    status, text = ("503 Service Unavailable", "late") if late else ("200 OK", "ok")
-    start_response(status, [("Content-Type", "text/plain")])
-    return [text.encode() + b"\n"]
+_places = Places.here()
+_token = os.environ.get(TOKEN_VARIABLE)
+app = site.create(_places, TokenDoor(_token) if _token else LoginDoor(_places.users, _places.page))

@@ -58,13 +58,35 @@ class Requests:
 
 
 @dataclass(frozen=True)
+class ReleaseLook:
+    """What a release is made of, by its manifest. `packages`: versions by name. `settings`,
+    `variables`, `files`: keyed digests by name, which say whether a value is another, and nothing
+    more. `processes`, `timers`: their declarations by name, as text."""
+
+    release: str = ""
+    version: str = ""
+    commit: str = ""
+    created: str = ""
+    who: str = ""
+    message: str = ""
+    python: str = ""
+    packages: Dict[str, str] = field(default_factory=dict)
+    settings: Dict[str, str] = field(default_factory=dict)
+    variables: Dict[str, str] = field(default_factory=dict)
+    files: Dict[str, str] = field(default_factory=dict)
+    processes: Dict[str, str] = field(default_factory=dict)
+    timers: Dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class AppLook:
     """An application on this host. `release` should be live ("": none); `locked`: a run of
     Cartwheel holds its lock, or one's session still runs; `closed`: in maintenance; `stopped`: by
     `fab stop`; `frozen`: by `fab lock.hold`; `pending`: a switch that nobody has confirmed and no
     run works on. `front`: what is wrong with the answer through the web server on loopback, ""
     for nothing, None where it was not asked (no web here).
-    `entries`: of its journal since the last look.
+    `entries`: of its journal since the last look. `live`: what the live release is made of, in the
+    first look, and after something was deployed or rolled back.
     `until`, `valid_from`: when the certificate ends that is served, and began; None without HTTPS.
     `problem`: why its state cannot be read, "" for nothing."""
 
@@ -85,6 +107,7 @@ class AppLook:
     until: Optional[float] = None
     valid_from: Optional[float] = None
     problem: str = ""
+    live: Optional[ReleaseLook] = None
 
 
 @dataclass(frozen=True)

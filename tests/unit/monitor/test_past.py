@@ -179,7 +179,10 @@ def test_what_a_look_leaves() -> None:
     assert found[0].values["memory_available"] == 4
     assert found[1].values == {"size": 8, "free": 7, "inodes": 6, "free_inodes": 5}
     values = dict(found[2].values)
-    assert {name: values.pop(name) for name in ("down", "restarts", "memory_used", "looks")} == {
+    assert {
+        name: values.pop(name) for name in ("bad", "down", "restarts", "memory_used", "looks")
+    } == {
+        "bad": 1,
         "down": 1,
         "restarts": 2,
         "memory_used": 100,

@@ -372,10 +372,27 @@ def test_what_is_old_goes(memory: Path) -> None:
         for days in (0, 1, 3, 70, 800):
             database.add(db, Subjects(db), [row(NOW - days * 86400)])
     database.shrink(db, Keeping(), NOW)
-    assert [rows_in(memory, one) for one in schema.LEVELS] == [2, 3, 4]
+    assert [rows_in(memory, one) for one in schema.LEVELS] == [2, 3, 4, 4]
     database.shrink(db, Keeping(history_days=0), NOW)
-    assert [rows_in(memory, one) for one in schema.LEVELS] == [1, 1, 1]
+    assert [rows_in(memory, one) for one in schema.LEVELS] == [1, 1, 1, 0]
     db.close()
+
+
+def test_the_days_of_an_earlier_version_come_from_its_hours(memory: Path) -> None:
+    db = database.connect(memory / DATABASE)
+    with database.transaction(db):
+        for hours in range(48):
+            database.add(db, Subjects(db), [row(NOW - hours * 3600)])
+    whole = db.execute("SELECT * FROM days ORDER BY subject, at").fetchall()
+    db.execute("DROP TABLE days")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    db = database.connect(memory / DATABASE)
+    assert db.execute("SELECT * FROM days ORDER BY subject, at").fetchall() == whole != []
+    db.execute("DELETE FROM days")
+    db.close()
+    database.connect(memory / DATABASE).close()
+    assert rows_in(memory, "days") == 0
 
 
 def test_too_much_goes_oldest_first_and_raw_before_the_rest(memory: Path) -> None:

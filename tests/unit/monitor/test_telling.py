@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gettext
 import json
 import struct
 import threading
@@ -160,11 +159,13 @@ def catalogue(folder: Path, texts: dict[str, str]) -> None:
 
 
 def test_another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "_chosen", gettext.NullTranslations())
+    monkeypatch.setattr(language, "_FOLDER", tmp_path)
+    monkeypatch.setitem(language.LANGUAGES, "de", "Deutsch")
     catalogue(tmp_path, {"{app} does not answer": "{app} antwortet nicht"})
-    assert language.use("de", tmp_path)
+    language.use("de")
     assert message("opened", incident("site", SITE)).title == "shop antwortet nicht"
-    assert not language.use("xx", tmp_path)
+    language.use("xx")
+    assert language.chosen() == "en"
     assert message("opened", incident("site", SITE)).title == "shop does not answer"
 
 

@@ -1,0 +1,19 @@
+"""The first view: every application, its sites, and its hosts."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, render_template
+
+from cartwheel_monitor.page import site
+from cartwheel_monitor.page.reading import fleet, projects
+
+blueprint = Blueprint("fleet", __name__)
+
+
+@blueprint.get("/")
+def show() -> str:
+    known = projects.every(site.places())
+    apps = [fleet.read(one, g.now) for one in known]
+    watcher = projects.watcher(site.places())
+    open_ = [row for one in known for row in watcher.rows("open", one.name)]
+    return render_template("fleet.html", apps=apps, watcher=watcher, open_=open_)

@@ -1,0 +1,87 @@
+"""How numbers, times and states are written for people, in the language of the request."""
+
+from __future__ import annotations
+
+import time
+
+from cartwheel_monitor.language import _, _n
+from cartwheel_monitor.messages import span
+
+_KILO = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_MINUTE = 60
+NOTHING = "\u2013"
+"""What stands where there is no value."""
+
+
+def moment(at: float) -> str:
+    """A time in the zone of this machine."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def instant(at: float) -> str:
+    """The same for programs (ISO 8601, UTC)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def day(at: float) -> str:
+    """A day of the bars, which is UTC's."""
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def zone() -> str:
+    return time.strftime("%Z", time.localtime())
+
+
+def ago(at: float, now: float) -> str:
+    seconds = now - at
+    if abs(seconds) < _MINUTE:
+        return _("just now")
+    if seconds < 0:
+        return _("in {span}").format(span=span(-seconds))
+    return _("{span} ago").format(span=span(seconds))
+
+
+def size(bytes_: float) -> str:
+    """`1.5 GiB`"""
+    unit = 0
+    while bytes_ >= _KILO and unit < len(_UNITS) - 1:
+        bytes_ /= _KILO
+        unit += 1
+    return f"{bytes_:.1f} {_UNITS[unit]}" if unit else f"{bytes_:.0f} B"
+
+
+def seconds(value: float | None) -> str:
+    """A duration of a request: `83 ms`, `1.2 s`."""
+    if value is None:
+        return NOTHING
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    return NOTHING if share is None else f"{share * 100:.{digits}f} %"
+
+
+def mark(name: str) -> str:
+    """What an operator has done to an app on a host (fleet.MARKS)."""
+    return {
+        "locked": _("a run works on it"),
+        "pending": _("a switch is not confirmed"),
+        "frozen": _("deploys are frozen"),
+        "closed": _("in maintenance"),
+        "stopped": _("stopped"),
+    }[name]
+
+
+def state(name: str) -> str:
+    """A day's state (health.State)."""
+    return {
+        "unknown": _("nothing known"),
+        "well": _("well"),
+        "some": _("some trouble"),
+        "bad": _("much trouble"),
+    }[name]
+
+
+def hosts(count: int) -> str:
+    return _n("{count} host", "{count} hosts", count)

@@ -1,0 +1,165 @@
+"""A monitor's files as its watcher leaves them, filled by hand: for tests of its page."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.look import (
+    AppLook,
+    DiskLook,
+    HostLook,
+    ProcessLook,
+    ReleaseLook,
+    TimerLook,
+)
+from cartwheel_monitor import database, remembered, schema
+from cartwheel_monitor.observations import Look, Probe
+from cartwheel_monitor.places import Places
+from cartwheel_monitor.store import DATABASE
+
+Values = dict[str, float]
+DAY = 86400
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What was written. `releases`: oldest first, one a day; the last is live."""
+
+    places: Places
+    app: str
+    hosts: tuple[str, ...]
+    url: str
+    releases: tuple[str, ...]
+
+
+def fill(
+    folder: Path,
+    now: float,
+    *,
+    app: str = "shop",
+    hosts: Sequence[str] = ("web1", "web2"),
+    days: int = 3,
+    levels: Sequence[str] = ("minutes", "hours", "days"),
+    seed: int = 1,
+) -> Filled:
+    """Write a project's list, and a store with so many days up to `now`: ten requests a second on
+    each host, one in a thousand failed; a deploy each day at the same hour."""
+    places = Places(folder / "watch.d", folder / "shared")
+    places.lists.mkdir(parents=True, exist_ok=True)
+    url = f"https://{app}.example.org/healthz"
+    known = {
+        "project": app,
+        "sites": [{"app": app, "url": url, "hosts": list(hosts)}],
+        "hosts": [{"name": one, "address": "192.0.2.1", "apps": [app]} for one in hosts],
+    }
+    (places.lists / f"{app}.json").write_text(json.dumps(known))
+    releases = tuple(f"1.{day}.0.g{random.Random(day).getrandbits(48):012x}" for day in range(days))
+    store = places.project(app) / DATABASE
+    store.parent.mkdir(parents=True, exist_ok=True)
+    db = database.connect(store)
+    with database.transaction(db):
+        for level in levels:
+            _fill_level(db, level, app, hosts, url, now - days * DAY, now, seed)
+        looks = [_look(app, host, now, releases, days) for host in hosts]
+        for one in looks:
+            _keep(db, f"{remembered.LOOK}{one.host}", remembered.look_text(one, one))
+        probe = Probe(app, now - 5, 200, 0.083, "", url, now + 60 * DAY, now - 30 * DAY)
+        _keep(db, f"{remembered.PROBE}{url}", remembered.probe_text(probe))
+        for day, release in enumerate(releases):
+            at = now - (days - day) * DAY + 3600
+            for host in hosts:
+                _entry(db, app, host, Entry(3 * day + 1, at - 9, "deploy", release, who="ann"))
+                done = Entry(
+                    3 * day + 2, at, "deploy", release, f"1.{day}", "confirmed", "ann", "new prices"
+                )
+                _entry(db, app, host, done)
+            made = json.dumps(to_json(_release(day, release)))
+            db.execute("INSERT INTO releases VALUES (?, ?, ?, ?)", (app, release, at, made))
+    db.close()
+    said = {"format": 1, "time": now, "problems": [], "targets": [], "open": [], "silences": []}
+    places.status.write_text(json.dumps(said))
+    return Filled(places, app, tuple(hosts), url, releases)
+
+
+def _fill_level(
+    db: sqlite3.Connection,
+    level: str,
+    app: str,
+    hosts: Sequence[str],
+    url: str,
+    since: float,
+    until: float,
+    seed: int,
+) -> None:
+    span = schema.LEVELS[level]
+    looks = max(1, span // 20)
+    subjects = database.Subjects(db)
+    site: Values = {"looks": looks, "bad": 0, "probe_seconds": 0.08 * looks, "probe_longest": 0.4}
+    whole: Values = {"looks": looks, "bad": 0, "load": 0.7, "cpus": 4}
+    whole |= {"memory": 8 * GIB, "memory_available": 4 * GIB}
+    disk: Values = {"size": 200 * GIB, "free": 90 * GIB, "inodes": 10**7, "free_inodes": 9 * 10**6}
+    chance = random.Random(seed)
+    for place, host in enumerate(("", *hosts)):
+        requests = 10 * span
+        times = [0] * len(schema.TIMES)
+        times[0], times[1], times[4] = requests * 8 // 10, requests // 10, requests // 20
+        times[9] = requests - sum(times)
+        of_app: Values = {"looks": looks, "bad": 0, "down": 0, "restarts": 0, "seconds": span}
+        of_app |= {"requests": requests, "failed": requests // 1000}
+        of_app |= {"memory_used": (300 + chance.randint(0, 50)) << 20}
+        of_app |= dict(zip(schema.TIMES, times, strict=True))
+        rows = [(app, "", url, site)] if place == 0 else [
+            (app, host, "", of_app), ("", host, "", whole), ("", host, "/", disk)
+        ]  # fmt: skip
+        for one, of_host, about, values in rows:
+            names = ", ".join(values)
+            db.execute(
+                f"WITH RECURSIVE times(at) AS (SELECT ? UNION ALL SELECT at + {span} FROM times"  # noqa: S608 - our names
+                f" WHERE at + {span} < ?) INSERT INTO {level} (subject, at, {names})"
+                f" SELECT ?, at, {', '.join('?' * len(values))} FROM times",
+                (int(since) // span * span, until, subjects.number(one, of_host, about),
+                 *values.values()),
+            )  # fmt: skip
+
+
+def _look(app: str, host: str, now: float, releases: Sequence[str], days: int) -> Look:
+    processes = (
+        ProcessLook("web", "web", "active", "success", 0, now - DAY, 300 << 20),
+        ProcessLook("worker", "1", "active", "success", 0, now - DAY, 100 << 20),
+    )
+    timers = (TimerLook("report", "done", "", days, now - 3600),)
+    seen = HostLook(
+        protocol=1, time=now, cpus=4, load=0.7, memory=8 * GIB, memory_available=4 * GIB,
+        disks=(DiskLook("/", 200 * GIB, 90 * GIB, 10**7, 9 * 10**6),),
+        apps=(AppLook(app, releases[-1], since=now - DAY + 3600, front="", processes=processes,
+                      timers=timers, until=now + 60 * DAY),),
+    )  # fmt: skip
+    return Look(host, now - 7, seen, "", 0.031)
+
+
+def _release(day: int, release: str) -> ReleaseLook:
+    return ReleaseLook(
+        release=release, version=f"1.{day}.0", commit=f"{day:07x}", created="", who="ann",
+        message="new prices", python="3.11.2",
+        packages={"flask": "3.1.3", "shop": f"1.{day}.0", **({"redis": "5.0"} if day else {})},
+        settings={"gunicorn.workers": str(day), "web.listen": "a"},
+        variables={"SECRET_KEY": "x", "LOG_FORMAT": str(day % 2)},
+        files={}, processes={"worker": "celery -A shop worker"}, timers={"report": "0 2 * * *"},
+    )  # fmt: skip
+
+
+def _keep(db: sqlite3.Connection, key: str, text: str) -> None:
+    db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (key, text))
+
+
+def _entry(db: sqlite3.Connection, app: str, host: str, entry: Entry) -> None:
+    row = (app, host, entry.seq, entry.at, json.dumps(to_json(entry)))
+    db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row)
