@@ -39,6 +39,7 @@ namespace = assemble(
         "lock",
         "maintenance",
         "monitor",
+        "monitor.user",
         "nginx",
         "notify",
         "process",

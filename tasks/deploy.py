@@ -185,7 +185,7 @@ def upload(scene: Scene, out: Output, skip_tests: bool = False) -> int:
 
 @app_task(changing=True, help=_TESTS)
 def venv(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Upload, and create the new release's virtual environment."""
+    """Upload, and make the new release's virtual environment."""
     return _prepare(scene, out, "venv", skip_tests)
 
 
@@ -209,7 +209,7 @@ def _prepare(scene: Scene, out: Output, until: Stage, skip_tests: bool) -> int:
 
 @app_task(hosts="none")
 def build(scene: Scene, out: Output) -> int:
-    """Build the wheel and its lock here, and print their paths."""
+    """Build the wheel and its lock here; print their paths."""
     from cartwheel.commands.product import build_only as run
 
     wheel, lock = run(scene)

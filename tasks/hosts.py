@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     help={"yes": "Trust the key without asking, for scripts that have compared the fingerprint."},
 )
 def trust(scene: Scene, out: Output, yes: bool = False) -> int:
-    """Show a host's key fingerprint, and trust it if you agree."""
+    """Show a host's key fingerprint; trust it if you agree."""
     from cartwheel.commands.scene import targets
     from cartwheel.ssh import known_hosts
     from cartwheel.ssh.connection import Gateways, fetch_key

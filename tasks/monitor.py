@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @app_task(changing=True, any_role=True)
 def install(scene: Scene, out: Output) -> int:
-    """Put the monitor on a host, and let it watch this project.
+    """Put the monitor on a host; let it watch this project.
 
     -H names the monitor's host; without it, the host with the role `monitor`. All hosts of the
     settings and inventories are watched. It gets a key by which it may only look. Run it again

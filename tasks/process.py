@@ -30,7 +30,7 @@ def restart(scene: Scene, out: Output, name: str = "") -> int:
 
 @app_task(changing=True, help=_NAME)
 def stop(scene: Scene, out: Output, name: str = "") -> int:
-    """Stop processes until process.start, also across deploys.
+    """Stop processes until process.start, across deploys.
 
     They finish their jobs, and do not start again at a reboot, a deploy or a rollback; `fab ps`,
     `fab status` and `fab plan` show it, with the reason that --message gives.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @plain_task(hosts="none", name="list")
 def list_templates(c: FabContext, out: Output) -> int:
-    """List the built-in templates, and which are replaced here."""
+    """List the built-in templates, and those replaced here."""
     from cartwheel.render.overrides import templates
 
     def state(override: bool, stale: bool) -> str:
@@ -50,7 +50,7 @@ def diff(c: FabContext, out: Output, template: str) -> int:
 
 @plain_task(hosts="none", positional=["template"], help={"template": "Its name."})
 def keep(c: FabContext, out: Output, template: str) -> int:
-    """Declare a template here up to date with the built-in one."""
+    """Say that a template is as new as the built-in one."""
     from cartwheel.render.overrides import keep as run
 
     run(c.project, template)

@@ -12,6 +12,7 @@ from cartwheel.fab.task import FleetTask
 
 def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> invoke.Collection:
     """The namespace of `package`: tasks of `flat` modules as `task`, of `nested` as `module.task`.
+    `a.b` in `nested` is the module `a_b`, inside the group `a` before it.
 
     Import modules of `tasks/` with their heavy imports inside the functions:
     `fab --list` loads them all.
@@ -20,10 +21,11 @@ def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> inv
     for name in flat:
         _fill(root, f"{package}.{name}")
     for name in nested:
-        inner = invoke.Collection(name)
-        _fill(inner, f"{package}.{name}")
+        group, _dot, own = name.rpartition(".")
+        inner = invoke.Collection(own)
+        _fill(inner, f"{package}.{name.replace('.', '_')}")
         if inner.tasks:  # the lab's are there where it is installed
-            root.add_collection(inner)
+            (root.collections[group] if group else root).add_collection(inner)
     for full_name in root.task_names:
         root[full_name].full_name = full_name
     return root

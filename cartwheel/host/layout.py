@@ -142,6 +142,8 @@ class Layout:
     users = _Inside("users")
     # What a monitor watches (see `upkeep.watch_lists`).
     watch_lists = _Inside("watch.d")
+    # Who may see the monitor's page.
+    page_users = _Inside("users.d")
     # The answers to the authority's challenges, which the web server reads.
     acme_webroot = _Inside("acme-webroot")
     # Its mark closes the site for visitors; beside it are their pages, and what the site includes

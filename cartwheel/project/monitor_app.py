@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartwheel import places
+from cartwheel.settings import monitor_page
 from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
@@ -20,20 +21,29 @@ ROLE = "monitor"
 """The role of the host that has the monitor."""
 PROGRAM = "python -m cartwheel_monitor"
 
-# No host has this role: the monitor has no page yet.
+# No host has this role: a monitor without a name for its page has none.
 _NO_ROLE = "cartwheel-monitor-page"
 _STOP_SECONDS = 20.0
+_LOGINS = "30/m"  # of one client, its failures among them
 
 
 def settings_for(project: Settings, source: Path) -> Settings:
-    """The monitor's settings: how a project reaches hosts and indexes, and nothing of its own."""
+    """The monitor's settings: its page, and how a project reaches hosts and indexes."""
+    page = project.monitor.page
     ours: Fields = {
         "app": {
             "name": NAME,
             "source": str(source),
             "entry": "cartwheel_monitor.web:app",
-            "roles": [_NO_ROLE],
+            "roles": [ROLE if page else _NO_ROLE],
         },
+        "web": {
+            "server": project.web.server,
+            "server_names": [page] if page else [],
+            "paths": {"/login": {"rate_limit": _LOGINS}},
+        },
+        "gunicorn": {"workers": 2, "threads": 4},
+        "tls": monitor_page.tls(project).model_dump(exclude_unset=True),
         "tests": {"skip": True},
         "processes": {
             "watcher": {

@@ -23,6 +23,7 @@ from cartwheel.settings.toml_tables import (
 
 from . import (
     formula,
+    monitor_page,
     origin_checks,
     process_checks,
     served,
@@ -572,6 +573,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     process_checks.problems,
     timer_checks.problems,
     tls_checks.problems,
+    monitor_page.problems,
     web_checks.problems,
     origin_checks.problems,
     _wheel,

@@ -22,6 +22,7 @@ _WHOLE = {
     ("artifacts", "read_password"),
     ("balancer", "secret"),
     ("monitor", "heartbeat"),
+    ("monitor", "page_key"),
     ("index", "password"),
     ("ssh", "password"),
     ("ssh", "sudo_password"),

@@ -18,11 +18,20 @@ from .validation import dotted
 
 # Every setting with one of these names is the path of such a file, in every table.
 # (A test checks that the list is complete.)
-_FILES = frozenset({"file", "env_file", "identity", "known_hosts", "key"})
+_FILES = frozenset({"file", "env_file", "identity", "known_hosts", "key", "page_key"})
 # Tables with the user's own names and values.
 _FREE: frozenset[Key] = frozenset({("env",), ("balancer", "headers")})
 _SECRETS = frozenset(
-    {"password", "read_password", "sudo_password", "secret", "key", "users", "heartbeat"}
+    {
+        "password",
+        "read_password",
+        "sudo_password",
+        "secret",
+        "key",
+        "page_key",
+        "users",
+        "heartbeat",
+    }
 )
 _SHELL = re.compile(r"[\s=<>|;&()'\"`]+")
 

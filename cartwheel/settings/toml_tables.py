@@ -787,6 +787,25 @@ class Monitor(Model):
     on each host."""
     heartbeat: Secret | None = Field(default=None, examples=[{"env": "HEARTBEAT_URL"}])
     """An address that the monitor gets each minute, so that somebody notices if it dies."""
+    page: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", examples=["monitor.example.org"]
+    )
+    """The name of its page, which has HTTPS by one of the next settings; default: no page."""
+    page_certificate: str | None = Field(default=None, min_length=1, examples=["tls/monitor.pem"])
+    """The certificate of the page, as tls.certificate for the site."""
+    page_key: Secret | None = Field(default=None, examples=[{"file": "~/keys/monitor.key"}])
+    """Its private key, as tls.key."""
+    page_host_certificate: AbsolutePath | None = Field(
+        default=None, examples=["/etc/ssl/monitor.pem"]
+    )
+    """Or a certificate that something else puts on the monitor's host."""
+    page_host_key: AbsolutePath | None = Field(
+        default=None, examples=["/etc/ssl/private/monitor.key"]
+    )
+    """Its private key there."""
+    page_acme: bool = False
+    """Or one of a certificate authority, with the tls.directory, tls.mail and tls.ca of the
+    site."""
     errors_percent: float = Field(default=5, gt=0, le=100)
     """Share of 5xx answers, of at least 50 in three minutes."""
     slow_seconds: float = Field(default=1, gt=0, le=600)
@@ -806,6 +825,11 @@ class Monitor(Model):
     0: everything for two hours."""
     history_mb: int = Field(default=1024, ge=16, le=1 << 20)
     """How large the monitor's file for this project may get; the oldest looks go first."""
+
+    @field_validator("page_key", mode="before", json_schema_input_type=Secret | str | None)
+    @classmethod
+    def _path_of_key(cls, given: object) -> object:
+        return {"file": given} if isinstance(given, str) else given
 
 
 class Settings(Model):

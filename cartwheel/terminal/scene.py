@@ -74,6 +74,7 @@ def app_task(
     any_role: bool = False,
     more_roles: tuple[str, ...] = (),
     rollout: bool = False,
+    positional: Iterable[str] = (),
 ) -> Callable[[Body], FleetTask]:
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
@@ -125,7 +126,14 @@ def app_task(
                     _say_what_serves(held[0], out)
             return out.result(code)
 
-        made = _as_task(run, body, {**(help or {}), **common}, hosts=hosts, name=name)
+        made = _as_task(
+            run,
+            body,
+            {**(help or {}), **common},
+            hosts=hosts,
+            name=name,
+            positional=positional,
+        )
         made.changing = bool(changing) and not about_freeze
         return made
 

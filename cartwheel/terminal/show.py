@@ -318,6 +318,15 @@ class Output:
             self._heard = time.monotonic()
         return answer
 
+    def asked_in_secret(self, question: str) -> str:
+        """Ask a person on a terminal for a secret, which is not shown; their answer."""
+        import getpass
+
+        with self.screen.cleared():
+            answer = getpass.getpass(question)
+            self._heard = time.monotonic()
+        return answer
+
     def confirmed(self, question: str, word: str) -> bool:
         """Ask a person to type `word`. Without a terminal the answer is no."""
         if not sys.stdin.isatty():

@@ -373,6 +373,8 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "monitor.test": (),
     "monitor.silence": ("--for", "1h", "--message", "a pause"),
     "incidents": (),
+    "monitor.user.add": ("somebody",),
+    "monitor.user.remove": ("somebody",),
     "monitor.uninstall": ("--yes",),
     "nginx.reload": (),
     "apache.test": (),

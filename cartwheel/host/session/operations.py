@@ -89,6 +89,7 @@ CHANGING: Dict[str, str] = {
     "tls-renew": "web.acme:renew",
     "users": "web.users:place",
     "watch-lists": "upkeep.watch_lists:place",
+    "page-users": "upkeep.watch_lists:place_users",
     "maintenance-on": "web.maintenance:turn_on",
     "maintenance-off": "web.maintenance:turn_off",
     "hold": "state.freeze:hold",

@@ -127,7 +127,7 @@ def _boot_unit(ctx: Context, at: Layout) -> List[str]:
 def _directories(at: Layout, remove_shared: bool) -> List[str]:
     doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
     doomed += [at.assignments, at.locks, at.stopped_processes, at.timers, at.users]
-    doomed += [at.watch_lists]
+    doomed += [at.watch_lists, at.page_users]
     doomed += [at.shared] if remove_shared else []
     removed = [str(path) for path in doomed if files.remove_tree(path)]
     marks = (at.stopped, at.frozen, at.pending, at.disabled)

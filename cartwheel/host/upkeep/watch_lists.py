@@ -1,4 +1,5 @@
-"""What a monitor on this host watches: a file for each project, with the addresses of messengers.
+"""What a monitor on this host watches, with the addresses of messengers: a file for each project.
+And who may see its page: a file for each user.
 
 The files are for root and the monitor's group. The monitor reads them, and cannot change them.
 """
@@ -6,33 +7,54 @@ The files are for root and the monitor's group. The monitor reads them, and cann
 from __future__ import annotations
 
 import grp
+import json
 import pwd
 import re
+from pathlib import Path
+from typing import Dict, Optional
 
 from cartwheel.host.state import record
 from cartwheel.host.system import files
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.wire.request import Done
-from cartwheel.host.wire.watch import PlaceWatchLists
+from cartwheel.host.wire.watch import PlacePageUsers, PlaceWatchLists
 
-_NAME = re.compile(r"[a-z][a-z0-9.-]{0,63}")
+_PROJECT = re.compile(r"[a-z][a-z0-9.-]{0,63}")
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _FOLDER_MODE, _MODE = 0o750, 0o640
 
 
 def place(ctx: Context, request: PlaceWatchLists) -> Done:
     """Bring, replace or remove lists. Raises OpError("account") if the monitor's user is
     missing."""
-    folder, changed, gid = ctx.at.watch_lists, False, _group(record.needed(ctx.at).user)
-    if any(request.lists.values()):
+    texts = {name: one.reveal() if one else None for name, one in request.lists.items()}
+    return _place(ctx, ctx.at.watch_lists, texts, _PROJECT)
+
+
+def place_users(ctx: Context, request: PlacePageUsers) -> Done:
+    """Bring, replace or remove users. Raises OpError("account") if the monitor's user is
+    missing."""
+    texts = {
+        name: json.dumps({"name": name, "hash": one.reveal()}) + "\n" if one else None
+        for name, one in request.users.items()
+    }
+    return _place(ctx, ctx.at.page_users, texts, _USER)
+
+
+def _place(
+    ctx: Context, folder: Path, texts: Dict[str, Optional[str]], fits: "re.Pattern[str]"
+) -> Done:
+    changed, gid = False, _group(record.needed(ctx.at).user)
+    if any(texts.values()):
         changed |= files.directory(folder, _FOLDER_MODE, 0, gid)
-    for name, text in request.lists.items():
-        if _NAME.fullmatch(name) is None:
-            raise OpError("host-side", f"{name!r} is not the name of a project")
+    for name, text in texts.items():
+        if fits.fullmatch(name) is None:
+            raise OpError("host-side", f"{name!r} is no name of what is in {folder.name}")
         path = folder / f"{name}.json"
         if text is None:
             changed |= files.remove(path)
         else:
-            changed |= files.write(path, text.reveal().encode(), _MODE, (0, gid))
+            changed |= files.write(path, text.encode(), _MODE, (0, gid))
     files.remove_empty(folder)
     return Done(changed)
 

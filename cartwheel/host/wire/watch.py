@@ -1,4 +1,5 @@
-"""Requests about what a monitor on this host watches. They belong to the host, not to a release."""
+"""Requests about what a monitor on this host watches, and who may see its page. They belong to the
+host, not to a release."""
 
 from __future__ import annotations
 
@@ -16,3 +17,12 @@ class PlaceWatchLists(Request[Done]):
 
     op = "watch-lists"
     lists: Dict[str, Optional[Hidden]]
+
+
+@dataclass(frozen=True)
+class PlacePageUsers(Request[Done]):
+    """Bring users of the monitor's page: by name, the hash of each password; None: the user
+    goes."""
+
+    op = "page-users"
+    users: Dict[str, Optional[Hidden]]

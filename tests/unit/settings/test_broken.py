@@ -70,7 +70,8 @@ def test_the_good_ones_differ_from_these_by_the_slip_alone(tmp_path: Path) -> No
         "a file needs exactly one of template and secret",
         "there is no group eu-west",
         "index.preset: index.url is also set",
-        "tls.host_certificate: tls.certificate is also set",
+        " tls.host_certificate: tls.certificate is also set",
+        "monitor.page_host_certificate: monitor.page_certificate is also set",
         "tls.at: Cartwheel ends HTTPS only in a balancer of kind nginx",
         "tls.mail: is for a certificate authority",
     ):

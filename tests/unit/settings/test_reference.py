@@ -58,7 +58,7 @@ def test_the_file_shows_every_setting() -> None:
 
 
 def test_the_examples_in_the_file_are_valid(tmp_path: Path) -> None:
-    alternatives: tuple[str, ...] = ("# static_", "# preset", "# host_", "# mail")
+    alternatives: tuple[str, ...] = ("# static_", "# preset", "# host_", "# page_host_", "# mail")
     alternatives += ('# url = "https://pypi', '# directory = "https')
     text = "\n".join(
         line[2:] if COMMENTED.match(line) and not line.startswith(alternatives) else line
