@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.web import Empty
 
 T = TypeVar("T")
+U = TypeVar("U")
 Answers: TypeAlias = dict[str, Result[T]]
 
 _SMALL_SECONDS = 120.0
@@ -160,7 +161,12 @@ def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
 
 def read(scene: Scene, asked: Request[T]) -> Answers[T]:
     """Every host's answer, or why a host cannot be reached."""
-    return _of_all(scene, lambda fleet: fleet.ask(asked, deadline_seconds=_SMALL_SECONDS))
+    return taken(scene, asked, lambda _host, one: one)
+
+
+def taken(scene: Scene, asked: Request[T], take: Callable[[str, T], U]) -> Answers[U]:
+    """The same, with each answer as `take` makes it when it arrives."""
+    return _of_all(scene, lambda fleet: fleet.taken(asked, take, deadline_seconds=_SMALL_SECONDS))
 
 
 def _of_all(scene: Scene, ask: Callable[[Fleet], Answers[T]]) -> Answers[T]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel import writing
-from cartwheel.commands.ask import read
+from cartwheel.commands.ask import taken
 from cartwheel.commands.scene import Scene
 from cartwheel.diagnosis.cause import Case
 from cartwheel.diagnosis.ranking import Ranked, ranked
-from cartwheel.errors import CartwheelError, UsageError
+from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Result
 from cartwheel.host.wire.diagnosis import Diagnose, Diagnosis
 from cartwheel.plan.switching import asking_status
@@ -29,12 +29,10 @@ def diagnose(scene: Scene, ago_seconds: float, *, texts: bool) -> dict[str, Resu
     """What is wrong on each host, by its evidence of the last `ago_seconds`, or why that cannot be
     had; with `texts` the evidence has the newest lines of the logs too."""
     asked = Diagnose(ago_seconds, asking_status(scene.settings), texts)
-    return {host: _judged(host, one) for host, one in read(scene, asked).items()}
+    return taken(scene, asked, _judged)
 
 
-def _judged(host: str, one: Result[Diagnosis]) -> Result[Judged]:
-    if isinstance(one, CartwheelError):
-        return one
+def _judged(host: str, one: Diagnosis) -> Judged:
     # The host's clock was read before it looked; what a look takes is no error of the clock.
     off = one.time + one.took_seconds - time.time()
     return Judged(one, tuple(ranked(Case(host, one, off))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cartwheel.build.index import pip_environment
 from cartwheel.build.pip_wheel import PIP_VERSION
@@ -52,7 +52,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
             unreached |= silent
             fleet.fallen |= silent
             repaired = fleet.ask(Repair(), deadline_seconds=_REPAIR_SECONDS)
-        probed = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
+        probed = fleet.taken(asking_facts(scene), _clocked, deadline_seconds=PROBE_SECONDS)
         examined = fleet.ask(_examine(scene), deadline_seconds=_REPAIR_SECONDS)
     findings: list[Finding] = []
     for host in scene.hosts:
@@ -61,6 +61,18 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
         else:
             findings += _of_host(scene, host, repaired.get(host), probed[host], examined[host])
     return [*findings, *(one for found in fronts.judged(scene).values() for one in found)]
+
+
+@dataclass(frozen=True)
+class _Clocked:
+    """A host's facts, and how far its clock was ahead of this machine's when they arrived."""
+
+    facts: Facts
+    off_seconds: float
+
+
+def _clocked(_host: str, facts: Facts) -> _Clocked:
+    return _Clocked(facts, facts.host.time - time.time())
 
 
 def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Finding:
@@ -86,19 +98,19 @@ def _of_host(
     scene: Scene,
     host: str,
     repaired: Result[Repaired] | None,
-    facts: Result[Facts],
+    probed: Result[_Clocked],
     more: Result[Examination],
 ) -> Iterator[Finding]:
     if repaired is not None:
         yield from _of_repair(host, repaired)
-    if isinstance(facts, ConnectError):
-        yield _unknown(host, facts)
+    if isinstance(probed, ConnectError):
+        yield _unknown(host, probed)
         return
     yield Finding(host, "connection", "ok", "root, by sudo where needed")
-    if isinstance(facts, CartwheelError):
-        yield _unknown(host, facts, "look")
+    if isinstance(probed, CartwheelError):
+        yield _unknown(host, probed, "look")
     else:
-        yield from _of_facts(scene, host, facts)
+        yield from _of_facts(scene, host, probed)
     if isinstance(more, CartwheelError):
         yield _unknown(host, more, "examination")
         return
@@ -125,7 +137,8 @@ def _of_repair(host: str, one: Result[Repaired]) -> Iterator[Finding]:
     yield from (Finding(host, "repair", "ok", text) for text in done or ["nothing to do"])
 
 
-def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
+def _of_facts(scene: Scene, host: str, probed: _Clocked) -> Iterator[Finding]:
+    facts, off = probed.facts, abs(probed.off_seconds)
     setup = f"`fab setup -H {host}`"
     system = facts.host.system
     if facts.host.systemd is None:
@@ -140,7 +153,6 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
         yield Finding(host, "python", "ok", f"{python.version} at {python.path}")
     if scene.settings.deploy.installer == "uv" and facts.uv is not None:
         yield _of_uv(host, facts.uv)
-    off = abs(facts.host.time - time.time())
     if off < _MAX_CLOCK_SECONDS:
         yield Finding(host, "clock", "ok", f"{off:.0f} s off")
     else:

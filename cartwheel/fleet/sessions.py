@@ -25,6 +25,7 @@ _MOST_LEAVING = 256  # a stopped run ends the sessions of this many hosts side b
 PARALLEL = 64  # hosts that are worked on at once, by default
 
 T = TypeVar("T")
+U = TypeVar("U")
 # The result of one host: its answer, or its failure.
 Result: TypeAlias = T | CartwheelError
 
@@ -114,15 +115,29 @@ class Fleet:
         hosts: Iterable[str] | None = None,
     ) -> dict[str, Result[T]]:
         """Send the same request to every host, or to these."""
+        return self.taken(
+            asked, lambda _host, one: one, deadline_seconds=deadline_seconds, hosts=hosts
+        )
 
-        def work(host: str, session: Session) -> T:
-            return self._timed(
-                host,
-                asked.op,
-                lambda: session.request(
+    def taken(
+        self,
+        asked: Request[T],
+        take: Callable[[str, T], U],
+        *,
+        deadline_seconds: float = 60.0,
+        hosts: Iterable[str] | None = None,
+    ) -> dict[str, Result[U]]:
+        """The same, with each answer as `take` makes it when it arrives: other hosts may need much
+        longer."""
+
+        def work(host: str, session: Session) -> U:
+            def answered() -> U:
+                one = session.request(
                     asked, deadline_seconds=deadline_seconds, on_event=self.listener(host)
-                ),
-            )
+                )
+                return take(host, one)
+
+            return self._timed(host, asked.op, answered)
 
         return self.each(work, hosts)
 
