@@ -64,6 +64,8 @@ _KINDS: "Tuple[Tuple[str, re.Pattern[str]], ...]" = tuple(
     )
 )
 _SESSION = re.compile(r"cartwheel-(?:session|verify)-")
+_BEGINS = ("Starting ", "Started ")
+_BOOT_ENDS = ("Finished ", "Failed to start ", "Stopped ")
 _COMMAND = re.compile(r"^\s*(\S+) : .*\bCOMMAND=(.*)$")
 _CONTROLS = re.compile(r"\b(?:systemctl|service|kill|pkill|killall|reboot|shutdown)\b")
 _LOGIN = re.compile(r"Accepted \S+ for (\S+) from (\S+)|New session \S+ of user (\S+?)\.?$")
@@ -134,13 +136,19 @@ class _Sessions:
         self._spans: List[List[float]] = []
         opened: Dict[str, List[float]] = {}
         for entry in mine:
-            is_mine = _SESSION.match(entry.unit) or entry.unit == at.boot_unit.name
+            is_boot = entry.unit == at.boot_unit.name
+            is_mine = is_boot or _SESSION.match(entry.unit)
             if not is_mine and at.drained_by(entry.unit) is None:
                 continue
+            if entry.text.startswith(_BEGINS):  # a release may drain twice, under one name
+                opened.pop(entry.unit, None)
             if entry.unit not in opened:
                 opened[entry.unit] = [entry.at, entry.at]
                 self._spans.append(opened[entry.unit])
             opened[entry.unit][1] = entry.at
+            # Every boot has this unit: what is between two of them is no work of it.
+            if is_boot and entry.text.startswith(_BOOT_ENDS):
+                del opened[entry.unit]
 
     def at(self, when: float) -> bool:
         """Whether what happened then may have been Cartwheel's doing."""

@@ -107,6 +107,54 @@ def test_a_long_session_that_only_shows_something_hides_nothing() -> None:
     assert units.judge(AT, entries, [], [4000.0])[0] == ()
 
 
+BOOT = AT.boot_unit.name
+
+
+def _boot(begin: float, took: float = 20.0) -> list[Entry]:
+    return [
+        Entry(begin, f"Starting {BOOT} - Start shop, and roll back an interrupted...", "1", BOOT),
+        Entry(begin + took, f"Finished {BOOT} - Start shop, and roll back.", "1", BOOT),
+    ]
+
+
+def _shutdown(at: float) -> list[Entry]:
+    return [
+        Entry(at, f"{BOOT}: Deactivated successfully.", "1", BOOT),
+        Entry(at, f"Stopped {BOOT} - Start shop, and roll back.", "1", BOOT),
+    ]
+
+
+def _stop(at: float) -> Entry:
+    return Entry(at, STOP.text, "1", UNIT)
+
+
+def test_a_reboot_is_no_stop_by_hand() -> None:
+    entries = [*_boot(0.0), *_shutdown(5000.0), _stop(5000.2), *_boot(5030.0)]
+    assert units.judge(AT, entries, [], []) == ((), ())
+
+
+def test_a_stop_by_hand_between_two_boots() -> None:
+    entries = [*_boot(0.0), _stop(300.0), *_shutdown(500.0), _stop(500.1), *_boot(530.0)]
+    (sign,) = units.judge(AT, entries, [], [])[0]
+    assert (sign.kind, sign.count, sign.first) == ("unit-stopped", 1, 300.0)
+
+
+def test_a_stop_by_hand_between_two_drains_of_one_release() -> None:
+    unit = "cartwheel-shop.drain-1.1.0.0.bb13a6fd.service"
+    drains = [Entry(at, f"Started {unit} - x.", "1", unit) for at in (0.0, 600.0)]
+    entries = [drains[0], _stop(5.0), _stop(300.0), drains[1], _stop(605.0)]
+    (sign,) = units.judge(AT, entries, [], [])[0]
+    assert (sign.count, sign.first) == (1, 300.0)
+
+
+def test_what_a_long_recovery_at_boot_stops_is_cartwheels_own() -> None:
+    entries = sorted([*_boot(0.0, took=300.0), _stop(100.0)], key=lambda one: one.at)
+    assert units.judge(AT, entries, [], []) == ((), ())
+    cut = _boot(0.0)[:1]  # the power went then
+    entries = [*cut, _stop(300.0), *_boot(500.0)]
+    assert [one.kind for one in units.judge(AT, entries, [], [])[0]] == ["unit-stopped"]
+
+
 def test_a_start_after_a_crash_is_systemds_own() -> None:
     signs, changes = units.judge(AT, [START], [SUDO], [])
     assert (signs, changes) == ((), ())
