@@ -9,16 +9,17 @@ from typing import Dict, List
 
 from cartwheel.host.diagnose import masks, texts
 from cartwheel.host.diagnose.areas import AREAS
-from cartwheel.host.diagnose.found import SECONDS, Found, Window, together
+from cartwheel.host.diagnose.found import SECONDS, Found, Window, described, together
 from cartwheel.host.look import report
-from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.system.context import Context, boottime
 from cartwheel.host.wire.diagnosis import Diagnose, Diagnosis
 
 _MORE_SECONDS = 0.5  # an area that ends in time still has to say what it found
 
 
 def diagnose(ctx: Context, request: Diagnose) -> Diagnosis:
-    """The evidence of the last `request.ago_seconds`, without secrets."""
+    """The evidence of the last `request.ago_seconds`, without secrets. Raises what the status
+    raises: without it nothing can be judged."""
     now, began = time.time(), boottime()
     window = Window(now - request.ago_seconds, now)
     pool = ThreadPoolExecutor(len(AREAS) + 1)
@@ -28,6 +29,7 @@ def diagnose(ctx: Context, request: Diagnose) -> Diagnosis:
     pool.shutdown(wait=False, cancel_futures=True)
     found = together(tuple(_parts(looks)))
     known = status.result()
+    lines, unread = texts.newest(ctx, window) if request.texts else ({}, ())
     answer = Diagnosis(
         time=now,
         took_seconds=0.0,
@@ -41,8 +43,8 @@ def diagnose(ctx: Context, request: Diagnose) -> Diagnosis:
         services=found.services,
         lookups=found.lookups,
         changes=found.changes,
-        unread=found.unread,
-        texts=texts.newest(ctx, window) if request.texts else {},
+        unread=(*found.unread, *unread),
+        texts=lines,
     )
     answer = masks.masked(answer, masks.of_app(ctx.at))
     return replace(answer, took_seconds=boottime() - began)
@@ -57,6 +59,6 @@ def _parts(looks: "Dict[Future[Found], str]") -> List[Found]:
             continue
         try:
             parts.append(look.result())
-        except (OpError, OSError, ValueError) as error:
-            parts.append(Found(unread=(f"{name}: {error}",)))
+        except Exception as error:  # a log may hold anything, and that must not hide the others
+            parts.append(Found(unread=(f"{name}: {described(error)}",)))
     return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Protocol, Tuple
 
-from cartwheel.host.system.context import Context
+from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.wire.diagnosis import (
     Change,
     Lookup,
@@ -50,6 +50,12 @@ class Area(Protocol):
 
 # Each area's own limit; what it has not read by then it names in `unread`.
 SECONDS = 3.5
+
+
+def described(error: Exception) -> str:
+    """Why something could not be looked at; what nobody foresaw with its type."""
+    known = isinstance(error, (OpError, OSError))
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def together(parts: "Tuple[Found, ...]") -> Found:
