@@ -23,10 +23,7 @@ def causes(case: Case) -> Iterator[Cause]:
         own = [one for one in changes if one.detail.startswith(f"{sign.about}:")]
         who = next((one.who for one in reversed(own) if one.who), "")
         by = f", by {who}" if who else ""
-        is_down = not any(
-            one.process.split()[0] == sign.about and one.active == "active"
-            for one in case.found.uses
-        )
+        is_down = "active" not in _states(case, sign.about)
         again = sign.count >= _AGAIN
         begin, end = sign.first - _SLACK_SECONDS, sign.last + _STARTS_SECONDS
         noticed = any(one.first >= begin and one.last <= end for one in case.signs(*_NOTICED))
@@ -44,3 +41,13 @@ def causes(case: Case) -> Iterator[Cause]:
             None if is_down else sign.last,
             _FOLLOWS_WEB if of_web else frozenset({"process-ill"}),
         )
+
+
+def _states(case: Case, process: str) -> list[str]:
+    """How its instances are, in systemd's words; where `uses` could not be had, by the status."""
+    if case.found.uses:
+        return [one.active for one in case.found.uses if one.process.split()[0] == process]
+    status = case.found.status
+    if process == WEB:
+        return [status.serving.active] if status.serving else []
+    return [one.active for one in status.processes if one.process == process]

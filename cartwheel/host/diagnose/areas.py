@@ -14,6 +14,7 @@ from cartwheel.host.diagnose import (
     services,
     storage,
     units,
+    uses,
     visits,
     web_errors,
 )
@@ -30,5 +31,6 @@ AREAS: Dict[str, Area] = {
     "changes": changed.look,
     "the app's messages": app_log.look,
     "the app's units": units.look,
+    "what the app uses": uses.look,
     "the kernel's messages": kernel.look,
 }

@@ -317,11 +317,18 @@ def test_a_file_system_that_is_full_is_the_cause_of_another_rule() -> None:
 
 def test_an_instance_that_somebody_stopped_is_down() -> None:
     changes = (Change(NOW - 60.0, "restart", "web: stopped by hand", "eve (sudo systemctl)"),)
-    (cause,) = causes(sign("unit-stopped", "web", 1), uses=(), changes=changes)
+    sees = {"uses": (), "changes": changes, "status": status(serving={"active": "inactive"})}
+    (cause,) = causes(sign("unit-stopped", "web", 1), **sees)
     assert cause.title == (
         "somebody stopped web without Cartwheel, by eve (sudo systemctl), and it is down"
     )
     assert cause.last is None
+    # What instances use could not be measured, and web is well.
+    (cause,) = causes(sign("unit-stopped", "web", 1), uses=(), changes=changes)
+    assert cause.title.startswith("somebody restarted web ")
+    # Another instance runs.
+    (cause,) = causes(sign("unit-stopped", "web", 1), uses=(use(process="worker"),))
+    assert cause.title.endswith(", and it is down")
 
 
 @pytest.mark.parametrize("kind", ["no-socket", "refused", "cut"])

@@ -1,4 +1,4 @@
-"""What systemd's messages mean, who restarted an instance, and what instances use."""
+"""What systemd's messages mean, and who restarted an instance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from cartwheel.host.diagnose import units
 from cartwheel.host.diagnose.journal_entries import Entry, parse
 from cartwheel.host.layout import Layout
-from cartwheel.host.wire.instance import Instance
 
 UNIT = "cartwheel-shop.web.1.0.0.bb13a6fd@1.service"
 AT = Layout("shop", Path("/srv"))
@@ -158,34 +157,6 @@ def test_what_a_long_recovery_at_boot_stops_is_cartwheels_own() -> None:
 def test_a_start_after_a_crash_is_systemds_own() -> None:
     signs, changes = units.judge(AT, [START], [SUDO], [])
     assert (signs, changes) == ((), ())
-
-
-def test_connections_of_sockets() -> None:
-    path = "/run/cartwheel/shop/1.0.1.845f567a/1/http.sock"
-    shown = f"""\
-u_str LISTEN 0      4096                       /run/systemd/journal/stdout 29749192 * 0
-u_str ESTAB  270    0      {path} 30497102 * 30497821
-u_str ESTAB  0      0      {path} 30497094 * 30497093
-u_str ESTAB  270    0      {path} 30497103 * 0
-u_str LISTEN 17     2048   {path} 30464920 * 0
-u_str ESTAB  0      0      {path} 30497810 * 0
-u_str ESTAB  0      0                                                     * 30497102 * 30497821
-u_dgr UNCONN 0      0                           /run/user/0/systemd/notify 29838434 * 0
-"""
-    found = units.sockets_of(shown)[path]
-    assert (found.queue, found.queue_max) == (17, 2048)
-    assert found.unread == {"30497102", "30497103"}
-    assert found.read == {"30497094", "30497810"}
-    assert found.left == {"30497103", "30497810"}
-
-
-def test_only_web_has_a_queue() -> None:
-    web = Instance("web", "1.0.0.bb13a6fd", "1")
-    busy = units.Sockets(queue=17, queue_max=2048)
-    found = {str(AT.socket(web)): busy}
-    assert units.own(AT, web, found) == busy
-    assert units.own(AT, Instance("worker", web.release, "1", 1), found) == units.Sockets()
-    assert units.own(AT, Instance("web", web.release, "2"), found) == units.Sockets()
 
 
 @pytest.mark.parametrize(
