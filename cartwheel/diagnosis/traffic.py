@@ -59,7 +59,7 @@ def causes(case: Case) -> Iterator[Cause]:
     weight = GUESSED
     if share >= _ONE_CLIENT:
         title += f"; {client} makes {share:.0%} of them"
-        evidence.append(f"{client} says it is: {visits.agent}")
+        evidence += _agent(visits, client)
         todo = _hold_off(case, client)
         weight = NAMED
     last = surge[-1].at + visits.step
@@ -75,6 +75,11 @@ def causes(case: Case) -> Iterator[Cause]:
             {*_FLOODED, requests.FAILS, "web-errors-files", "log-flood"},
         ),
     )
+
+
+def _agent(visits: Visits, client: str) -> Iterator[str]:
+    if client in visits.agents:
+        yield f"{client} says it is: {visits.agents[client]}"
 
 
 def _hold_off(case: Case, client: str) -> str:
@@ -117,7 +122,7 @@ def _one_client(case: Case, visits: Visits) -> Iterator[Cause]:
                 if earlier is not None
                 else ()
             ),
-            f"{client} says it is: {visits.agent}",
+            *_agent(visits, client),
         ),
         run[0].at,
         explains=_FLOODED,

@@ -144,7 +144,7 @@ def _visits(
         by_server=round(tally.by_server),
         before=base if base and base.count >= _LEAST_BEFORE else None,
         hours=_hours(before, window.since),
-        agent=tally.agent(),
+        agents=tally.agents({one.client for one in minutes if one.client}),
         counted=counted,
     )
 

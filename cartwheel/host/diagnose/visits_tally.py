@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import replace
 from itertools import accumulate, chain
-from typing import Callable, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Callable, Collection, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from cartwheel.host.diagnose.log_window import Part
 from cartwheel.host.web.server import Visit, WebServer
@@ -193,14 +193,10 @@ class Tally:
         """What a limit refused: how often, and when first and last, by its kind and the path."""
         return {(kinds[status], path): one for (status, path), one in self._limits.items()}
 
-    def agent(self) -> str:
-        """The program that the client of most requests says it is."""
-        clients: DefaultDict[bytes, float] = defaultdict(float)
-        for (_, client), count in self._clients.items():
-            clients[client] += count
-        if not clients:
-            return ""
-        return self._agents[max(clients, key=lambda one: clients[one])].decode("utf-8", "replace")
+    def agents(self, clients: Collection[str]) -> Dict[str, str]:
+        """The program that each of these clients says it is."""
+        named = ((_text(one), agent) for one, agent in self._agents.items())
+        return {client: _text(agent) for client, agent in named if client in clients}
 
     def whole(self, path: str = "") -> Optional[Minute]:
         """All that was counted, of one group or of all, as one time; None for nothing."""
@@ -223,10 +219,13 @@ class Tally:
             one = _minute(number * step, places[number], step)
             count = max(round(counts.get(number, 0.0)), one.failed)
             client, share = busiest.get(number, (b"", 0.0))
-            by = client.decode("utf-8", "replace")
             given_up = round(one.given_up * count / one.count) if one.count else 0
             yield replace(
-                one, count=count, given_up=given_up, client=by, by_client=round(share * count)
+                one,
+                count=count,
+                given_up=given_up,
+                client=_text(client),
+                by_client=round(share * count),
             )
 
     def spans(self, long: float, path: str) -> List[Minute]:
@@ -267,6 +266,10 @@ class Tally:
         if path:
             return iter(self._cells.get(path, {}).values())
         return (cell for cells in self._cells.values() for cell in cells.values())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _minute(at: float, cells: List[_Cell], seconds: float) -> Minute:

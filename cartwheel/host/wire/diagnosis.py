@@ -109,8 +109,9 @@ class Visits:
     status code; `by_server`: the failed ones that the web server answered without the app.
     `failing`: the URLs that failed most, `slowest`: those that took most time. `minutes`: in order,
     each of `step` seconds, without those in which there was no request. `before`: the day before,
-    `hours`: its requests a minute, hour by hour. `agent`: the program that the busiest client says
-    it is. `counted`: whether every failed request was counted, also where `part` is less than 1."""
+    `hours`: its requests a minute, hour by hour. `agents`: the program that each `client` of the
+    minutes says it is. `counted`: whether every failed request was counted, also where `part` is
+    less than 1."""
 
     part: float
     count: int
@@ -125,7 +126,7 @@ class Visits:
     by_server: int = 0
     before: Optional[Minute] = None
     hours: Tuple[float, ...] = ()
-    agent: str = ""
+    agents: Dict[str, str] = field(default_factory=dict)
     counted: bool = True
 
 

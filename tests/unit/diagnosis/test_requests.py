@@ -175,7 +175,7 @@ def test_clients_that_do_not_wait(tmp_path: Path) -> None:
     assert found.began == pytest.approx(NOW - 900, abs=90)
 
 
-FLOOD = Ask("/search", 900, 0.4, client="203.0.113.9")
+FLOOD = Ask("/search", 900, 0.4, client="203.0.113.9", agent="crawler")
 
 
 @pytest.mark.parametrize("by_one", [True, False])
@@ -188,8 +188,20 @@ def test_a_surge(tmp_path: Path, by_one: bool) -> None:
     found = {one.slug: one for one in causes(log, tmp_path)}
     surge = found.pop("traffic")
     assert ("203.0.113.9" in surge.title) is by_one
+    assert ("203.0.113.9 says it is: crawler" in surge.evidence) is by_one
     assert surge.explains >= set(found) == {requests.SLOW}
     assert surge.began == pytest.approx(NOW - 240, abs=60)
+
+
+def test_the_program_of_a_surge_is_that_of_its_client(tmp_path: Path) -> None:
+    """Not that of a check that makes more requests over the whole time."""
+    log = Log()
+    check = Ask("/", 100, 0.01, client="192.0.2.250", agent="check")
+    slow = [replace(one, seconds=one.seconds * 30) for one in SHOP]
+    log.add(2.5 * HOUR, 240.0, *SHOP, check)
+    log.add(240.0, 0.0, *slow, FLOOD, check)
+    surge = next(one for one in causes(log, tmp_path) if one.slug == "traffic")
+    assert "203.0.113.9 says it is: crawler" in surge.evidence
 
 
 def test_a_surge_that_nobody_notices(tmp_path: Path) -> None:
@@ -218,6 +230,7 @@ def test_a_client_that_makes_nearly_all_requests(tmp_path: Path) -> None:
     client = by_slug["traffic"]
     assert client.title.startswith("203.0.113.9 makes 9")
     assert "web.rate_limit" in client.todo
+    assert "203.0.113.9 says it is: crawler" in client.evidence
     assert client.began == pytest.approx(NOW - 600, abs=60)
     assert requests.SLOW in client.explains
 

@@ -15,9 +15,10 @@ from cartwheel.host.web.kinds import named
 from cartwheel.host.wire.diagnosis import Diagnosis
 from tests.unit.answers import status
 
-# A file's time decides whether it is read.
-NOW = float(int(time.time()))
 MINUTE, HOUR = 60.0, 3600.0
+# A file's time decides whether it is read. A whole hour, so that the steps into which requests are
+# counted have the same requests in every run.
+NOW = time.time() // HOUR * HOUR
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Ask:
     fails: float = 0.0
     by_server: bool = False
     client: str = ""
+    agent: str = field(default="browser", repr=False)  # no other chance for another one
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Log:
         client = ask.client or f"192.0.2.{chance.randrange(1, 200)}"
         path = ask.path.replace("*", str(chance.randrange(1, 10_000)))
         return (
-            f'{client} [{day}] shop "GET {path} HTTP/1.1" {code} 44 "-" "browser" id=9d825fb1'
+            f'{client} [{day}] shop "GET {path} HTTP/1.1" {code} 44 "-" "{ask.agent}" id=9d825fb1'
             f' time={took:.3f} upstream="{upstream}" upstream_status="{said}"'
             f' upstream_time="{took:.3f}" at={at:.3f} probe=\n'
         )
