@@ -266,11 +266,16 @@ _NEEDED = (
 _FIELDS = "MESSAGE,MESSAGE_ID,UNIT,_COMM,SYSLOG_IDENTIFIER,REALTIME"
 _ACCOUNTS = ("useradd", "userdel", "usermod", "groupadd", "passwd", "chpasswd", "crontab")
 _SUDO = re.compile(r"\s*(\S+) : (?=[A-Z]+=)(?:.* ; )?COMMAND=(.*)", re.DOTALL)
-# These only show something.
+# These only show something, with most of their options.
 _READERS = re.compile(
-    r"(?:\S*/)?(?:ls|cat|less|more|tail|head|z?grep|journalctl|df|du|ss|netstat|ps|top|htop|id|true"
-    r"|whoami|lsof|find|stat|dmesg|free|uptime|last|who|w|list|\S+ -[tTSM]"
-    r"|systemctl (?:status|show|is-\S+|cat|list-\S+))(?:\s|\Z)"
+    r"(?:\S*/)?(?:ls|cat|less|more|tail|head|z?grep|df|du|netstat|ps|top|htop|id|true|whoami|lsof"
+    r"|stat|free|uptime|last|who|w|list|systemctl (?:status|show|is-\S+|cat|list-\S+)"
+    r"|\S+ -[tTSM]\Z"  # a web server's check of its configuration; `mount -t tmpfs` is none
+    r"|find(?!.*\s-(?:delete|exec|ok|fprint|fls))"
+    r"|journalctl(?!.*\s--(?:vacuum|rotate|flush|relinquish|smart-relinquish|setup-keys))"
+    r"|dmesg(?!.*\s(?:-[a-z]*[cCDEn]|--(?:clear|read-clear|console)))"
+    r"|ss(?!.*\s(?:-\w*K|--kill)))(?:\s|\Z)",
+    re.DOTALL,
 )
 _PASSWORD = re.compile(r"(\bmysql\S*|\bmariadb\S*)(.*?\s-p)\S+")
 

@@ -120,6 +120,42 @@ def test_commands(tmp_path: Path, message: str, detail: str) -> None:
     assert found == wanted
 
 
+@pytest.mark.parametrize(
+    ("command", "is_change"),
+    [
+        ("/usr/bin/cat /etc/hosts", False),
+        ("list", False),  # sudo -l
+        ("/usr/sbin/nginx -T", False),
+        ("/usr/sbin/sshd -t", False),
+        ("/usr/sbin/apache2ctl -S", False),
+        ("/usr/bin/mount -t tmpfs tmpfs /srv/shop/shared", True),
+        ("/usr/sbin/useradd -M bob", True),
+        ("/usr/sbin/iptables -t nat -F", True),
+        ("/usr/bin/find / -name core", False),
+        ("/usr/bin/find / -name core -delete", True),
+        ("/usr/bin/find /srv -type f -exec chmod 0 {} +", True),
+        ("/usr/bin/find /srv -fprint /etc/hosts", True),
+        ("/usr/bin/journalctl -u shop --since today", False),
+        ("/usr/bin/journalctl --vacuum-size=1M", True),
+        ("/usr/bin/journalctl --rotate", True),
+        ("/usr/bin/dmesg -T", False),
+        ("/usr/bin/dmesg -C", True),
+        ("/usr/bin/dmesg --clear", True),
+        ("/usr/bin/ss -tlnp", False),
+        ("/usr/bin/ss -K dst 10.0.0.5", True),
+        ("/usr/bin/systemctl is-active nginx", False),
+        ("/usr/bin/systemctl stop nginx", True),
+        ("/usr/bin/lsof-killer", True),
+    ],
+)
+def test_what_only_shows_something_is_no_change(
+    tmp_path: Path, command: str, is_change: bool
+) -> None:
+    entry = _entry(100.0, f"alice : PWD=/ ; USER=root ; COMMAND={command}")
+    found = changed.journal_changes([entry], _own(tmp_path))
+    assert [one.detail for one in found] == ([f"sudo {command}"] if is_change else [])
+
+
 def test_services_accounts_and_the_clock(tmp_path: Path) -> None:
     entries: list[dict[str, Any]] = [
         _unit(100.0, "redis-server.service", changed._STOPPED),
