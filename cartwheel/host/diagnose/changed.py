@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import json
 import os
 import re
 import time
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from cartwheel.host.diagnose import machine
+from cartwheel.host.diagnose import journal_entries, machine
 from cartwheel.host.diagnose.found import Found, Window
+from cartwheel.host.diagnose.journal_entries import Entry
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
-from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.diagnosis import Change
@@ -50,8 +49,9 @@ def look(ctx: Context, window: Window) -> Found:
     if booted >= early:
         found.append(Change(booted, "boot", f"the host booted; its kernel is {os.uname().release}"))
     try:
-        entries = journal_changes(_entries(ctx.at, early), own)
+        entries, cut = by_journal(ctx.at, Window(early, window.until), own)
         found += [one for one in entries if not _by_package(one, runs) and not by_boot(one, booted)]
+        unread += cut
     except OpError as error:
         unread.append(f"commands and services: {error.message}")
     files, all_read = _files(ctx.at, early)
@@ -248,7 +248,7 @@ def _short(text: str) -> str:
 
 _STARTED, _STOPPED = "39f53479d3a045ac8e11786248231fbf", "9d1aaa27d60140bd96365438aad20286"
 _RELOADED, _JUMPED = "7b05ebc668384222baa8881179cfda54", "c7a787079b354eaaa9e77b371893cd27"
-_FAILED, _DIED = "d9b373ed55a64feb8242e02dbe79a49c", "98e322203f7a4ed290d09fe03c09fe15"
+_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 _UNIT_WORDS = {
     _STARTED: "was started",
     _STOPPED: "was stopped",
@@ -263,7 +263,6 @@ _NEEDED = (
     *("systemd-resolved", "systemd-networkd", "NetworkManager", "networking", "chrony"),
     *("systemd-timesyncd", "cron"),
 )
-_FIELDS = "MESSAGE,MESSAGE_ID,UNIT,_COMM,SYSLOG_IDENTIFIER,REALTIME"
 _ACCOUNTS = ("useradd", "userdel", "usermod", "groupadd", "passwd", "chpasswd", "crontab")
 _SUDO = re.compile(r"\s*(\S+) : (?=[A-Z]+=)(?:.* ; )?COMMAND=(.*)", re.DOTALL)
 # These only show something, with most of their options.
@@ -280,8 +279,8 @@ _READERS = re.compile(
 _PASSWORD = re.compile(r"(\bmysql\S*|\bmariadb\S*)(.*?\s-p)\S+")
 
 
-def _entries(at: Layout, early: float) -> List[Dict[str, str]]:
-    """The entries that say what somebody did, the newest first."""
+def by_journal(at: Layout, window: Window, own: Own) -> Tuple[List[Change], List[str]]:
+    """What the journal says that somebody did; and what of it was not read."""
     units = [f"{name}.service" for name in _NEEDED] + [web_server(at).unit, *_postgres()]
     words = ["_COMM=sudo"]
     for name in _ACCOUNTS:
@@ -289,19 +288,12 @@ def _entries(at: Layout, early: float) -> List[Dict[str, str]]:
     words += ["+", f"MESSAGE_ID={_JUMPED}"]
     for message in _UNIT_WORDS:
         words += ["+", f"MESSAGE_ID={message}", *(f"UNIT={unit}" for unit in units)]
-    # Backwards: before systemd 254, -n with --since means the first ones.
-    argv = ["journalctl", "--quiet", "--no-pager", "--output=json", "--reverse"]
-    argv += [f"--since=@{early:.0f}", f"-n{_MOST_ENTRIES}", f"--output-fields={_FIELDS}", *words]
-    done = children.ask(argv, timeout_seconds=_ASK_SECONDS)
-    found = []
-    for line in done.output.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append({key: one for key, one in entry.items() if isinstance(one, str)})
-    return found
+    read = journal_entries.read(window, words, _MOST_ENTRIES, _ASK_SECONDS)
+    unread = []
+    if read.cut is not None:
+        ago = window.until - read.cut
+        unread.append(f"commands and services older than {ago:.0f} s: there are too many")
+    return journal_changes(read.entries, own), unread
 
 
 def _postgres() -> List[str]:
@@ -312,17 +304,9 @@ def _postgres() -> List[str]:
     ]
 
 
-def journal_changes(entries: Sequence[Dict[str, str]], own: Own) -> List[Change]:
+def journal_changes(entries: Sequence[Entry], own: Own) -> List[Change]:
     """Commands by sudo, accounts, starts and stops of what the app needs, jumps of the clock."""
-    found = []
-    for entry in entries:
-        try:
-            at = int(entry.get("__REALTIME_TIMESTAMP", "0")) / 1e6
-        except ValueError:
-            continue
-        one = _change(at, entry, own)
-        if one is not None:
-            found.append(one)
+    found = filter(None, (_change(entry, own) for entry in entries))
     return _without_echoes(sorted(found, key=lambda one: one.at))
 
 
@@ -348,15 +332,14 @@ def _asks_for(one: Change, unit: str) -> bool:
     return one.kind == "command" and re.search(rf"\b{re.escape(name)}\b", one.detail) is not None
 
 
-def _change(at: float, entry: Dict[str, str], own: Own) -> Optional[Change]:
-    text, message = entry.get("MESSAGE", ""), entry.get("MESSAGE_ID", "")
-    program = entry.get("_COMM", "") or entry.get("SYSLOG_IDENTIFIER", "")
+def _change(entry: Entry, own: Own) -> Optional[Change]:
+    at, text, message, program = entry.at, entry.text, entry.message_id, entry.program
     if message == _JUMPED:
         return Change(at, "clock", "the clock was set: " + _short(text))
-    if message in _UNIT_WORDS and entry.get("UNIT"):
+    if message in _UNIT_WORDS and entry.unit:
         if message == _RELOADED and own.was_deploying(at):
             return None
-        return Change(at, "service", f"{entry['UNIT']} {_UNIT_WORDS[message]}")
+        return Change(at, "service", f"{entry.unit} {_UNIT_WORDS[message]}")
     if program == "sudo":
         return _command(at, text)
     return _account(at, program, text) if not own.was_setting_up(at) else None

@@ -11,7 +11,7 @@ from cartwheel.host.diagnose.found import Window
 from cartwheel.host.system import children
 from cartwheel.host.system.context import OpError
 
-_FIELDS = "MESSAGE,_PID,_COMM,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,N_DROPPED"
+_FIELDS = "MESSAGE,_PID,_COMM,_SYSTEMD_UNIT,UNIT,MESSAGE_ID"
 # journald cuts a line at 48 KiB; each byte of a text that is not UTF-8 is a number in JSON.
 _ENTRY_BYTES = 256 << 10
 _ALL_BYTES = 32 << 20
@@ -19,13 +19,15 @@ _ALL_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """One message. `unit` is the unit that it is about, `at` in seconds since the epoch."""
+    """One message. `unit` is the unit that it is about, `at` in seconds since the epoch, `program`
+    the name of the program that wrote it, `message_id` the kind of message (journald's catalog)."""
 
     at: float
     text: str
     pid: str = ""
     unit: str = ""
-    identifier: str = ""
+    program: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,8 @@ class Read:
     cut: Optional[float] = None
 
 
-def read(window: Window, which: Sequence[str], most: int, seconds: float, grep: str = "") -> Read:
-    """The newest entries of that time, at most `most`, and those that can be read in `seconds`;
-    with `grep` only those whose text has this pattern (PCRE2).
+def read(window: Window, which: Sequence[str], most: int, seconds: float) -> Read:
+    """The newest entries of that time, at most `most`, and those that can be read in `seconds`.
 
     Newest first, because `--lines` with `--since` otherwise means the oldest before systemd 254,
     and because a time limit must not cost the newest. Raises OpError("missing-program")."""
@@ -88,7 +89,8 @@ def parse(line: str) -> Optional[Entry]:
         text_of(get("MESSAGE")),
         text_of(get("_PID")),
         text_of(get("UNIT") or get("_SYSTEMD_UNIT")),
-        text_of(get("SYSLOG_IDENTIFIER") or get("_COMM")),
+        text_of(get("_COMM")),
+        text_of(get("MESSAGE_ID")),
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cartwheel.host.diagnose import changed, machine
 from cartwheel.host.diagnose.changed import Own
+from cartwheel.host.diagnose.found import Window
+from cartwheel.host.diagnose.journal_entries import Entry
 from cartwheel.host.layout import Layout
+from cartwheel.host.system import children
 from cartwheel.host.wire.diagnosis import Change
 
 _HISTORY = """
@@ -81,13 +84,12 @@ def _own(tmp_path: Path) -> Own:
     return Own(Layout("shop", tmp_path))
 
 
-def _entry(at: float, message: str, comm: str = "sudo", **more: str) -> dict[str, str]:
-    stamp = str(int(at * 1e6))
-    return {"__REALTIME_TIMESTAMP": stamp, "MESSAGE": message, "_COMM": comm, **more}
+def _entry(at: float, message: str, program: str = "sudo", message_id: str = "") -> Entry:
+    return Entry(at, message, "7", "", program, message_id)
 
 
-def _unit(at: float, unit: str, message_id: str) -> dict[str, str]:
-    return _entry(at, "...", "systemd", UNIT=unit, MESSAGE_ID=message_id)
+def _unit(at: float, unit: str, message_id: str) -> Entry:
+    return Entry(at, "...", "1", unit, "systemd", message_id)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_what_only_shows_something_is_no_change(
 
 
 def test_services_accounts_and_the_clock(tmp_path: Path) -> None:
-    entries: list[dict[str, Any]] = [
+    entries = [
         _unit(100.0, "redis-server.service", changed._STOPPED),
         _unit(101.0, "redis-server.service", changed._STARTED),
         _unit(200.0, "mariadb.service", changed._STOPPED),
@@ -165,8 +167,7 @@ def test_services_accounts_and_the_clock(tmp_path: Path) -> None:
         _entry(400.0, "new user: name=bob, UID=1004, GID=1004, home=/home/bob", "useradd"),
         _entry(401.0, "new group: name=bob, GID=1004", "useradd"),
         _entry(402.0, "delete user 'alice'", "userdel"),
-        _entry(500.0, "System clock time unset or jumped", "systemd", MESSAGE_ID=changed._JUMPED),
-        {"__REALTIME_TIMESTAMP": "x"},
+        _entry(500.0, "System clock time unset or jumped", "systemd", changed._JUMPED),
     ]
     found = changed.journal_changes(list(reversed(entries)), _own(tmp_path))
     assert [(one.at, one.kind, one.detail) for one in found] == [
@@ -232,6 +233,41 @@ def test_what_a_timers_job_runs_by_is_not_somebodys_change(tmp_path: Path) -> No
     assert Own(at).wrote(str(unit), 500.0)
     unit.write_text("[Service]\nUser=root")
     assert not Own(at).wrote(str(unit), 500.0), "somebody else changed it"
+
+
+COMMAND = "alice : PWD=/ ; USER=root ; COMMAND="
+
+
+def _journalctl(folder: Path, messages: list[object], end: str = "") -> None:
+    """One that has these messages of sudo, as it writes them with --reverse, and then does `end`.
+    Without --all it would leave out long texts (journalctl(1)): this one leaves out all then."""
+    entries = [
+        {"__REALTIME_TIMESTAMP": str(100_000_000 - number), "_COMM": "sudo", "MESSAGE": message}
+        for number, message in enumerate(messages)
+    ]
+    (folder / "entries").write_text("".join(json.dumps(one) + "\n" for one in entries))
+    program = folder / "journalctl"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *--all*) cat {folder}/entries;; esac\n{end}\n')
+    program.chmod(0o755)
+
+
+def test_the_journal_is_read_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_PATH", f"{tmp_path}:{children._PATH}")
+    at, window = Layout("shop", tmp_path), Window(0.0, 200.0)
+    long = f"{COMMAND}/usr/bin/tee {'x' * 5000}"
+    _journalctl(tmp_path, [long, list(f"{COMMAND}/usr/bin/touch \x07".encode())])
+    found, unread = changed.by_journal(at, window, Own(at))
+    assert [one.detail[:20] for one in found] == ["sudo /usr/bin/touch ", "sudo /usr/bin/tee xx"]
+    assert unread == []
+    # One that does not end: what it said until then stays.
+    monkeypatch.setattr(changed, "_ASK_SECONDS", 0.3)
+    _journalctl(tmp_path, [long], "exec sleep 60")
+    found, unread = changed.by_journal(at, window, Own(at))
+    assert len(found) == 1
+    assert unread == ["commands and services older than 100 s: there are too many"]
+    monkeypatch.setattr(changed, "_MOST_ENTRIES", 2)
+    _journalctl(tmp_path, [long, long])
+    assert changed.by_journal(at, window, Own(at))[1] == unread
 
 
 # --- files --------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ SUDO = Entry(
     999.0,
     f"   eve : TTY=pts/0 ; PWD=/home/eve ; USER=root ; COMMAND=/usr/bin/systemctl restart {UNIT}",
     "77",
-    identifier="sudo",
+    program="sudo",
 )
 
 
@@ -164,8 +164,8 @@ def test_a_start_after_a_crash_is_systemds_own() -> None:
     [
         (
             '{"__REALTIME_TIMESTAMP":"1796057255680915","MESSAGE":"x","_PID":"1","UNIT":"a.service",'
-            '"_SYSTEMD_UNIT":"init.scope","SYSLOG_IDENTIFIER":"systemd"}',
-            Entry(1796057255.680915, "x", "1", "a.service", "systemd"),
+            '"_SYSTEMD_UNIT":"init.scope","_COMM":"systemd","MESSAGE_ID":"9d1a"}',
+            Entry(1796057255.680915, "x", "1", "a.service", "systemd", "9d1a"),
         ),
         (
             '{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":[97,255,98],"_COMM":"gunicorn"}',
