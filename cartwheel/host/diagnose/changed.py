@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import os
 import re
@@ -10,11 +9,12 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from cartwheel.host.diagnose import journal_entries, machine
+from cartwheel.host.diagnose import journal_entries, log_window, machine
 from cartwheel.host.diagnose.found import Found, Window
 from cartwheel.host.diagnose.journal_entries import Entry
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
+from cartwheel.host.system import files
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.diagnosis import Change
@@ -54,10 +54,10 @@ def look(ctx: Context, window: Window) -> Found:
         unread += cut
     except OpError as error:
         unread.append(f"commands and services: {error.message}")
-    files, all_read = _files(ctx.at, early)
+    written, all_read = _files(ctx.at, early)
     if not all_read:
         unread.append("files: not all of /etc")
-    found += file_changes(files, runs, own, booted)
+    found += file_changes(written, runs, own, booted)
     return Found(changes=tuple(one for one in found if one.at >= early), unread=tuple(unread))
 
 
@@ -194,16 +194,18 @@ def _is_newer(path: Path, early: float) -> bool:
 def _tail(path: Path) -> str:
     """Its last MiB, unpacked; "" if there is none."""
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as packed:
-                data = packed.read(_TAIL_BYTES)
-        else:
-            with path.open("rb") as plain:
-                size = plain.seek(0, os.SEEK_END)
-                plain.seek(max(0, size - _TAIL_BYTES))
-                data = plain.read(_TAIL_BYTES)
-    except (OSError, EOFError):
+        fd = os.open(str(path), files.READ_FILE)
+    except OSError:
         return ""
+    try:
+        if path.suffix == ".gz":
+            data = log_window.unpacked(fd)[0][-_TAIL_BYTES:]
+        else:
+            data = os.pread(fd, _TAIL_BYTES, max(0, os.fstat(fd).st_size - _TAIL_BYTES))
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
     return data.decode("utf-8", "replace")
 
 
@@ -419,11 +421,11 @@ def _note(found: Dict[str, float], path: str, early: float, is_folder: bool) -> 
 
 
 def file_changes(
-    files: Dict[str, float], runs: Sequence[AptRun], own: Own, booted: float
+    written: Dict[str, float], runs: Sequence[AptRun], own: Own, booted: float
 ) -> List[Change]:
     """What neither a package nor Cartwheel nor the boot changed; many at once are one change."""
     rest = []
-    for path, at in files.items():
+    for path, at in written.items():
         by_package = any(run.covers(at) for run in runs)
         by_boot = abs(at - booted) <= _SLACK_SECONDS
         if not by_package and not by_boot and not own.wrote(path, at):

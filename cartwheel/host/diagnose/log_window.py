@@ -107,7 +107,7 @@ def opened(path: Path, window: Window, time_of: TimeOf, packed: bool = True) -> 
                 break  # neither this one nor an older one was written to since
             whole = Stretch(fd, 0, status.st_size)
             if file.suffix == ".gz":
-                data, complete = _unpacked(fd)
+                data, complete = unpacked(fd)
                 whole = Stretch(-1, 0, len(data), data)
                 if not complete:
                     unread.append(f"{file}: only a part of it was read")
@@ -170,8 +170,8 @@ def _time_after(file: Stretch, place: int, time_of: TimeOf) -> Tuple[int, Option
     return place, None
 
 
-def _unpacked(fd: int) -> Tuple[bytes, bool]:
-    """The end of a packed file, and whether it is its end."""
+def unpacked(fd: int) -> Tuple[bytes, bool]:
+    """The end of a packed file, within bounds, and whether it is its end."""
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
     deadline = time.monotonic() + _GZ_SECONDS
     kept: List[bytes] = []

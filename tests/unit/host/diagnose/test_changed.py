@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import time
 from pathlib import Path
 
@@ -63,6 +65,21 @@ def test_many_packages_are_counted() -> None:
     detail = changed.apt_runs([text])[0].change.detail
     assert detail.startswith("installed wanted 1, lib0 0, ")
     assert detail.endswith(" and 45 more")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_newest_runs_of_a_long_history(tmp_path: Path, packed: bool) -> None:
+    old = "Start-Date: 2026-11-01  16:42:22\nInstall: old:amd64 (1)\n\n" * 20_000  # 1.2 MB
+    path = tmp_path / ("history.log.1.gz" if packed else "history.log")
+    data = f"{old}{_HISTORY}".encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert changed.apt_runs([changed._tail(path)])[-1].change == _runs()[-1].change
+
+
+def test_a_history_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "damaged.gz").write_bytes(b"no gzip")
+    os.mkfifo(tmp_path / "history.log")
+    assert [changed._tail(one) for one in (*tmp_path.iterdir(), tmp_path / "none")] == ["", "", ""]
 
 
 def test_dpkg_alone() -> None:
