@@ -5,8 +5,11 @@ from __future__ import annotations
 import calendar
 import os
 import re
+import stat
 import time
 from typing import IO, Optional
+
+from cartwheel.host.system import files
 
 _HOUR = 3600.0
 # A file that is younger counts as if it were that old: the burst of a few seconds is no growth.
@@ -26,8 +29,11 @@ _SYSLOG = re.compile(rb"^(?:\[\w{3} )?(\w{3}) ([ \d]\d) (\d\d):(\d\d):(\d\d)")
 def bytes_an_hour(path: str, now: float) -> Optional[float]:
     """How much was written to it in the last hour; None where its lines do not say."""
     try:
-        with open(path, "rb") as log:
-            size = os.fstat(log.fileno()).st_size
+        with open(path, "rb", opener=_opened) as log:
+            about = os.fstat(log.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                return None
+            size = about.st_size
             begin = _next_time(log, 0, size, now)
             if begin is None:
                 return _since_rotation(path, size, now)
@@ -37,6 +43,11 @@ def bytes_an_hour(path: str, now: float) -> Optional[float]:
     except OSError:
         return None
     return (size - at) * _HOUR / max(now - first, _LEAST_SECONDS)
+
+
+def _opened(path: str, _flags: int) -> int:
+    """Any user may have made it, and put something else in its place meanwhile."""
+    return os.open(path, files.READ_FILE)
 
 
 def _position(log: "IO[bytes]", size: int, wanted: float, now: float) -> int:

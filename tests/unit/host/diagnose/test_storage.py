@@ -203,3 +203,11 @@ def test_growth_without_times(tmp_path: Path) -> None:
     os.utime(rotated, (_NOW - 7200, _NOW - 7200))
     assert log_growth.bytes_an_hour(str(log), _NOW) == 4000
     assert log_growth.bytes_an_hour(str(tmp_path / "none"), _NOW) is None
+
+
+def test_what_somebody_put_in_the_place_of_a_log_is_not_read(tmp_path: Path) -> None:
+    _write(tmp_path / "secret", [_NOW - 20 + number / 50 for number in range(1000)])
+    os.mkfifo(tmp_path / "pipe.log")
+    (tmp_path / "link.log").symlink_to(tmp_path / "secret")
+    for name in ("pipe.log", "link.log", "none.log"):
+        assert log_growth.bytes_an_hour(str(tmp_path / name), _NOW) is None
