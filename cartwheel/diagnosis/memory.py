@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cartwheel.diagnosis import followed, telling
-from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, Case, Cause
+from cartwheel.diagnosis.cause import NAMED, SOON, STOPS, Case, Cause
 
 OUT_OF_MEMORY = "out-of-memory"
 
 # With less left than this the kernel soon reclaims the pages of running programs, and then kills
-# one (Documentation/admin-guide/sysctl/vm.rst: min_free_kbytes is about 1 % of a small host).
+# one (Documentation/admin-guide/sysctl/vm.rst: min_free_kbytes is about 1 % of a small host). That
+# the host as a whole has little left is in `machine`.
 _FULL_PART = 0.97
-_LEFT, _SWAP_LEFT = 0.03, 0.1
 
 
 def causes(case: Case) -> Iterator[Cause]:
@@ -88,19 +88,6 @@ def _near(case: Case) -> Iterator[Cause]:
                 f"{one.process} uses {used} of the {most} that it may use",
                 "raise hardening.memory_max, or use fewer workers (gunicorn.workers)",
                 SOON,
-            )
-    machine = case.found.machine
-    if machine and machine.memory and machine.memory_available < _LEFT * machine.memory:
-        pressed = machine.swap == 0 or machine.swap_free < _SWAP_LEFT * machine.swap
-        if pressed:
-            yield Cause(
-                OUT_OF_MEMORY,
-                f"the host has {telling.size(machine.memory_available)} of"
-                f" {telling.size(machine.memory)} memory left",
-                "use fewer workers (gunicorn.workers), or give the host more memory",
-                GUESSED,
-                tuple(_machine(case)),
-                explains=frozenset({"slow"}),
             )
 
 

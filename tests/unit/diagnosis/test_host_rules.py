@@ -109,8 +109,10 @@ def test_a_full_disk_is_listed_once() -> None:
     ],
 )
 def test_the_host_as_a_whole(differs: dict[str, Any], slug: str) -> None:
-    found = slugs(machine.causes, case(machine=cases.machine(**differs)))
+    host = case(machine=cases.machine(**differs))
+    found = slugs(machine.causes, host)
     assert found == ([slug] if slug else [])
+    assert [one for rule in RULES for one in slugs(rule, host)] == found, "each cause once"
 
 
 @pytest.mark.parametrize(
