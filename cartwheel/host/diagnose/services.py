@@ -205,7 +205,7 @@ def _refusal(error: OSError, where: str) -> Answer:
 def _of_socket(one: Endpoint, user: Account, end: float) -> Answer:
     if not os.path.exists(one.path):
         return Answer("missing", f"there is no socket {one.path}")
-    obstacle = reach.obstacle(one.path, user)
+    obstacle = reach.obstacle(one.path, user, write=True)
     if obstacle:
         return Answer("unwritable", obstacle)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -231,32 +231,19 @@ def file_problem(path: str, user: Account) -> Answer:
             if not obstacle
             else Answer("unwritable", obstacle)
         )
-    obstacle = reach.obstacle(path, user) or _unwritable(path, user) or _unwritable(folder, user)
+    obstacle = _unusable(path, user) or _unusable(folder, user)
     return Answer("unwritable", obstacle) if obstacle else WELL
 
 
-def _unwritable(path: str, user: Account) -> str:
-    about = os.stat(path)
-    if os.statvfs(path).f_flag & os.ST_RDONLY:
-        return f"{path} is on a read-only file system"
-    shift = 6 if about.st_uid == user.uid else 3 if about.st_gid in user.groups else 0
-    if user.uid == 0 or about.st_mode >> shift & 2 or _has_access_list(path):
-        return ""
-    return f"{path} may not be written by {user.name}"
-
-
-def _has_access_list(path: str) -> bool:
-    try:
-        return bool(os.getxattr(path, "system.posix_acl_access"))
-    except OSError:
-        return False
+def _unusable(path: str, user: Account) -> str:
+    return reach.obstacle(path, user) or reach.obstacle(path, user, write=True)
 
 
 def _own_folder(path: str, user: Account) -> List[Service]:
     """The app's own folder: it is its HOME, and its data are there."""
     if not os.path.isdir(path):
         return []
-    obstacle = reach.obstacle(path, user) or _unwritable(path, user)
+    obstacle = _unusable(path, user)
     if not obstacle:
         return []
     found = Service(FOLDER, "CARTWHEEL_SHARED", path, obstacle, 0.0, "unwritable")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +11,7 @@ from cartwheel.host.diagnose import log_window
 from cartwheel.host.diagnose.found import Found, Window
 from cartwheel.host.diagnose.log_window import Bounds, Part
 from cartwheel.host.diagnose.paths import grouped
+from cartwheel.host.system import reach
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web.chosen import web_server
 from cartwheel.host.web.server import Trouble, WebServer
@@ -97,34 +95,13 @@ def read(web: WebServer, logs: Sequence[Tuple[Path, Concerns]], window: Window) 
 
 def _closed_at(about: str, web: WebServer) -> str:
     """Where the way to the socket is closed for the web server's user now."""
-    path = Path(about.replace("unix:", "", 1))
+    path = about.replace("unix:", "", 1)
     try:
         user = web.user()
-        known = pwd.getpwnam(user)
-        groups = {*os.getgrouplist(user, known.pw_gid)}
-        for place in _way(path):
-            status = place.stat()
-            needed = 0o1 if stat.S_ISDIR(status.st_mode) else 0o2
-            bits = status.st_mode if status.st_uid != known.pw_uid else status.st_mode >> 6
-            if status.st_uid != known.pw_uid and status.st_gid in groups:
-                bits = status.st_mode >> 3
-            if known.pw_uid and not bits & needed:
-                return f"{stat.filemode(status.st_mode)} {place}: {user} may not pass here"
-    except (OSError, KeyError, OpError) as error:
+        obstacle = reach.obstacle(path, reach.account(user), write=True)
+    except (OSError, OpError) as error:
         return f"{path}: {error}"
-    return f"{path}: {user} may open it now, or after a restart"
-
-
-def _way(path: Path) -> Iterator[Path]:
-    """Every folder on the way to a file, also behind links, and the file."""
-    for _ in range(8):
-        yield from reversed(path.parents)
-        if not path.is_symlink():
-            break
-        path = path.parent / os.readlink(path)
-    real = path.resolve()
-    yield from reversed(real.parents)
-    yield real
+    return obstacle or f"{path}: {user} may open it now, or after a restart"
 
 
 def _time_of(web: WebServer) -> Callable[[str], Optional[float]]:

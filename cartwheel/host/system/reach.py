@@ -67,8 +67,9 @@ def way(path: str) -> Tuple[List[str], str]:
     return folders, here
 
 
-def obstacle(path: str, who: Account, *, execute: bool = False) -> str:
-    """Why `who` cannot read (or execute) the file, as text; "" if it can."""
+def obstacle(path: str, who: Account, *, execute: bool = False, write: bool = False) -> str:
+    """Why `who` cannot read the file, or execute it, or write to it, as text; "" if it can. Who may
+    write to a socket may connect to it (unix(7))."""
     folders, end = way(path)
     for folder in folders:
         if not _may(folder, who, stat.S_IXOTH):
@@ -77,9 +78,13 @@ def obstacle(path: str, who: Account, *, execute: bool = False) -> str:
         return f"{end} is not there"
     if execute and os.statvfs(end).f_flag & os.ST_NOEXEC:
         return f"{end} is on a file system that is mounted noexec"
-    wanted = stat.S_IROTH | (stat.S_IXOTH if execute or os.path.isdir(end) else 0)
+    is_socket = stat.S_ISSOCK(os.stat(end).st_mode)
+    if write and not is_socket and os.statvfs(end).f_flag & os.ST_RDONLY:
+        return f"{end} is on a read-only file system"
+    wanted = stat.S_IWOTH if write else stat.S_IROTH
+    wanted |= stat.S_IXOTH if execute or os.path.isdir(end) else 0
     if not _may(end, who, wanted):
-        what = "executed" if execute else "read"
+        what = "executed" if execute else "written" if write else "read"
         return f"{_described(end)} may not be {what} by {who.name}"
     return ""
 

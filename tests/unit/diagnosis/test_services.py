@@ -134,7 +134,10 @@ def test_what_serves_badly_is_a_cause_where_the_logs_name_it() -> None:
 
 
 def test_the_apps_own_folder() -> None:
-    folder, problem = "/srv/shop/shared", "/srv/shop/shared may not be written by shop"
+    folder, problem = (
+        "/srv/shop/shared",
+        "/srv/shop/shared (mode 0500, of shop) may not be written by shop",
+    )
     service = Service("the app's folder", "CARTWHEEL_SHARED", folder, problem, 0.0, "unwritable")
     (found,) = services.causes(case(services=(service,)))
     assert (found.slug, found.weight) == ("permission", GUESSED)

@@ -65,7 +65,7 @@ def test_a_kind(kind: str, about: str, title: str, todo: str) -> None:
 
 
 def test_a_request_counts_once_for_all_upstreams() -> None:
-    closed = "drwx------ /run/x: www-data may not pass here"
+    closed = "/run/x (mode 0700, of root) cannot be entered by www-data"
     [found] = causes(sign("no-socket", SOCKET, 7), sign("no-socket", OTHER, 7))
     assert "7 times" in found.title
     [found] = causes(sign("permission", SOCKET, 7, "said", closed), sign("permission", OTHER, 7))

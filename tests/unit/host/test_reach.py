@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,47 @@ def test_what_may_be_read_may_not_be_executed(tree: Path) -> None:
     assert "executed" in reach.obstacle(str(python), NOBODY, execute=True), "Python reads itself"
     python.unlink()
     assert "is not there" in reach.obstacle(str(tree / "second"), NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("mode", "who", "may"),
+    [
+        (0o620, reach.Account("app", 4711, frozenset({0})), True),
+        (0o602, reach.Account("app", 4711, frozenset({0})), False),
+        (0o602, NOBODY, True),
+        (0o660, NOBODY, False),
+        (0o000, reach.Account("root", 0), True),
+    ],
+)
+def test_who_may_write(tree: Path, mode: int, who: reach.Account, may: bool) -> None:
+    python = tree / "there" / "bin" / "python3"
+    python.chmod(mode)
+    said = reach.obstacle(str(tree / "second"), who, write=True)
+    assert (said == "") is may
+    assert may or said == f"{python} (mode {mode:04o}, of root) may not be written by {who.name}"
+
+
+def test_nobody_writes_to_a_read_only_file_system() -> None:
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    closed = [words[1] for words in mounts if "ro" in words[3].split(",")]
+    places = [one for one in closed if Path(one).exists() and os.statvfs(one).f_flag & 1]
+    if not places:
+        pytest.skip("no file system here is read-only")
+    said = reach.obstacle(places[0], reach.Account("root", 0), write=True)
+    assert said == f"{places[0]} is on a read-only file system"
+
+
+def test_an_access_list_counts_as_granting_access(tree: Path) -> None:
+    folder = tree / "there"
+    folder.chmod(0o700)
+    everybody = 0xFFFFFFFF
+    rights = [(1, 7, everybody), (2, 1, 4242), (4, 0, everybody), (16, 1, everybody)]
+    rows = b"".join(struct.pack("<HHI", *one) for one in [*rights, (32, 0, everybody)])
+    try:
+        os.setxattr(folder, "system.posix_acl_access", struct.pack("<I", 2) + rows)
+    except OSError as error:
+        pytest.skip(f"no access lists here: {error}")
+    assert reach.obstacle(str(tree / "second"), NOBODY) == ""
 
 
 def test_a_user_that_is_not_there_yet_has_what_everybody_has() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from pathlib import Path
@@ -58,6 +57,19 @@ def test_sockets(tmp_path: Path) -> None:
         assert _asked(one, _NOBODY).how == "unwritable"  # pytest's folders are closed to others
 
 
+def test_a_socket_must_be_writable(tmp_path: Path) -> None:
+    for folder in tmp_path, *tmp_path.parents:
+        folder.chmod(folder.stat().st_mode | 0o001)
+    path = tmp_path / "redis.sock"
+    one = Endpoint(addresses.REDIS, "REDIS_URL", path=str(path))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        path.chmod(0o755)
+        assert "may not be written by nobody" in _asked(one, _NOBODY).problem
+        path.chmod(0o722)
+        assert _asked(one, _NOBODY).how == "refused"
+
+
 def test_files(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     assert services.file_problem(str(tmp_path / "x" / "shop.db"), _ROOT).how == "missing"
@@ -65,16 +77,6 @@ def test_files(tmp_path: Path) -> None:
     path.write_text("")
     assert services.file_problem(str(path), _ROOT).how == ""
     assert services.file_problem(str(path), _NOBODY).how == "unwritable"
-    group = Account("app", 4711, frozenset({os.getgid()}))
-    for mode, user, may in (
-        (0o620, group, True),
-        (0o602, group, False),
-        (0o602, _NOBODY, True),
-        (0o660, _NOBODY, False),
-        (0o000, _ROOT, True),
-    ):
-        path.chmod(mode)
-        assert (services._unwritable(str(path), user) == "") == may, oct(mode)
 
 
 def test_the_apps_own_folder(tmp_path: Path) -> None:

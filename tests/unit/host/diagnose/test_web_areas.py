@@ -83,8 +83,11 @@ def test_a_closed_folder_on_the_way_to_the_socket_is_named(
     (tmp_path / "error.log").write_text(said)
     logs = [(tmp_path / "error.log", web_errors.concerning("/"))]
     [sign] = web_errors.read(web, logs, THEN).signs
-    assert sign.lines[-1] == f"drwx------ {run}: nobody may not pass here"
+    assert sign.lines[-1] == f"{run} (mode 0700, of root) cannot be entered by nobody"
     run.chmod(0o755)
+    (run / "http.sock").chmod(0o644)
+    [sign] = web_errors.read(web, logs, THEN).signs
+    assert "http.sock (mode 0644, of root) may not be written by nobody" in sign.lines[-1]
     (run / "http.sock").chmod(0o666)
     [sign] = web_errors.read(web, logs, THEN).signs
     assert "nobody may open it now" in sign.lines[-1]
