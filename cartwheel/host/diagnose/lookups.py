@@ -26,15 +26,13 @@ def look(ctx: Context, window: Window) -> Found:
             of_names.setdefault(one.host, []).append(one.variable)
     own = socket.gethostname()
     wanted = list(of_names)[:_MOST]
-    servers = names.servers()
-    problems = _Servers(servers)
+    problems = _Servers(names.servers())
     known = names.look_up([*wanted, own])
     found = [
         Lookup(
             name,
             known[name].problem,
             known[name].seconds,
-            tuple(servers),
             "name" if name in of_names else "own",
             tuple(dict.fromkeys(of_names.get(name, ()))),
             known[name].passing,
@@ -69,7 +67,7 @@ class _Servers:
         began = time.monotonic()
         problem = names.server_problem(server)
         seconds = time.monotonic() - began
-        self._found[server] = Lookup(server, problem, seconds, tuple(self._servers), "server")
+        self._found[server] = Lookup(server, problem, seconds, "server")
 
     def results(self) -> List[Lookup]:
         """What is known in time."""

@@ -41,7 +41,6 @@ def look(ctx: Context, window: Window) -> Found:
         swap_free=memory.get("SwapFree", 0),
         files=int(files[0]) if files else 0,
         files_max=int(files[2]) if len(files) > 2 else 0,
-        booted=booted(),
         synchronized=synchronized,
         kernel=os.uname().release,
         newest_kernel=newest_kernel(),

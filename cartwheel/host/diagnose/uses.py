@@ -18,10 +18,7 @@ from cartwheel.host.wire.diagnosis import Use
 from cartwheel.host.wire.instance import WEB, Instance
 
 _CALL_SECONDS = 1.0
-_PROPERTIES = (
-    "Id,ActiveState,Result,NRestarts,MainPID,ActiveEnterTimestamp,MemoryCurrent,MemoryMax"
-    ",TasksCurrent,TasksMax,ControlGroup"
-)
+_PROPERTIES = "Id,ActiveState,MainPID,MemoryCurrent,MemoryMax,TasksCurrent,TasksMax,ControlGroup"
 _CGROUPS = "/sys/fs/cgroup"
 _MOST_PROCESSES = 200
 # A request that nobody has read for this long waits for a worker: those of a healthy app are read
@@ -73,10 +70,8 @@ def _shown(units: Sequence[str]) -> Dict[str, Dict[str, str]]:
     """What systemd knows of each."""
     if not units:
         return {}
-    argv = ["systemctl", "show", "--timestamp=unix", f"--property={_PROPERTIES}", *units]
+    argv = ["systemctl", "show", f"--property={_PROPERTIES}", *units]
     shown = children.ask(argv, timeout_seconds=_CALL_SECONDS).output
-    if "=" not in shown:  # before systemd 247 there is no such option
-        shown = children.ask([argv[0], argv[1], *argv[3:]], timeout_seconds=_CALL_SECONDS).output
     blocks = [
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in shown.split("\n\n")
@@ -95,14 +90,10 @@ def _use(one: Instance, values: Dict[str, str], before: Sockets, now: Sockets) -
     group = _Group(values.get("ControlGroup", ""))
     pids = group.pids() or ([main, *systemd.worker_pids(main)] if main else [])
     files, files_max = _files(pids)
-    began = values.get("ActiveEnterTimestamp", "").lstrip("@")
     return Use(
         process=named(one),
         label=one.label,
         active=values.get("ActiveState", ""),
-        result=values.get("Result", ""),
-        restarts=int(values.get("NRestarts") or 0),
-        started=float(began) if began.isdigit() else None,
         memory=_number(values.get("MemoryCurrent")) or systemd.memory_of_processes(main),
         memory_max=_number(values.get("MemoryMax")),
         out_of_memory=group.events("memory.events").get("oom_kill", 0),

@@ -175,7 +175,6 @@ def _excess(url: Url) -> float:
 
 def _url(tally: Tally, before: Tally, path: str, span: float) -> Url:
     usual, slow = tally.times(path)
-    first, last = tally.failures(path)
     base = before.whole(path)
     return Url(
         path=path,
@@ -183,8 +182,7 @@ def _url(tally: Tally, before: Tally, path: str, span: float) -> Url:
         failed=round(tally.failed_of(path)),
         usual=usual,
         slow=slow,
-        first_failed=first,
-        last_failed=last,
+        first_failed=tally.first_failed(path),
         statuses={str(status): round(n) for status, n in tally.statuses_of(path)},
         spans=tuple(tally.spans(span, path)),
         before=base if base and base.count >= _LEAST_BEFORE else None,

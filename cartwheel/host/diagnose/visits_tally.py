@@ -26,14 +26,13 @@ _CLIENT_LEFT = 499
 class _Cell:
     """The requests for one path in some seconds."""
 
-    __slots__ = ("count", "failed", "first_failed", "given_up", "last_failed", "times", "weight")
+    __slots__ = ("count", "failed", "first_failed", "given_up", "times", "weight")
 
     def __init__(self) -> None:
         self.count = 0.0
         self.failed = 0.0
         self.given_up = 0.0
         self.first_failed: Optional[float] = None
-        self.last_failed: Optional[float] = None
         self.times: List[float] = []
         self.weight = 1.0
 
@@ -112,8 +111,6 @@ class Tally:
             self._by_status.setdefault(path, defaultdict(float))[status] += weight
             if cell.first_failed is None or at < cell.first_failed:
                 cell.first_failed = at
-            if cell.last_failed is None or at > cell.last_failed:
-                cell.last_failed = at
             return
         if status == _CLIENT_LEFT:
             cell.given_up += weight
@@ -172,12 +169,10 @@ class Tally:
         """Those of them that failed."""
         return sum(cell.failed for cell in self._of(path))
 
-    def failures(self, path: str) -> Tuple[Optional[float], Optional[float]]:
-        """When a group failed first and last."""
-        cells = list(self._of(path))
-        first = [cell.first_failed for cell in cells if cell.first_failed is not None]
-        last = [cell.last_failed for cell in cells if cell.last_failed is not None]
-        return min(first, default=None), max(last, default=None)
+    def first_failed(self, path: str) -> Optional[float]:
+        """When a group failed first."""
+        first = [one.first_failed for one in self._of(path) if one.first_failed is not None]
+        return min(first, default=None)
 
     def statuses_of(self, path: str) -> List[Tuple[int, float]]:
         """The status codes of a group's failures."""

@@ -17,28 +17,28 @@ from cartwheel.host.web.chosen import web_server
 from cartwheel.host.web.server import Trouble, WebServer
 from cartwheel.host.wire.diagnosis import Sign
 
-KINDS: Dict[str, str] = {
-    "permission": "its user may not open the upstream's socket",
-    "no-socket": "the upstream's socket is missing",
-    "refused": "nobody answers at the upstream's socket",
-    "queue": "the upstream's queue is full",
-    "timeout": "the upstream did not answer in time",
-    "cut": "the upstream closed the connection before its answer was complete",
-    "header": "the head of an answer is too large",
-    "invalid": "an answer is no HTTP",
-    "no-upstream": "there is no upstream left to ask",
-    "body": "a request is larger than allowed",
-    "rate": "a client asks more often than allowed",
-    "connections": "it may serve no more connections at once",
-    "files": "it may open no more files",
-    "memory": "it gets no memory",
-    "disk": "it cannot write to the disk",
-    "file": "its user may not read or write a file",
-    "certificate": "it cannot use a certificate",
-    "configuration": "it refuses its configuration, or ignores a part",
-    "crash": "one of its processes was killed or crashed",
-}
-"""What a `server.Trouble` says; a sign's kind is `web-` and this one."""
+# What a `server.Trouble` says; a sign's kind is `web-` and this one.
+KINDS = (
+    "permission",  # its user may not open the upstream's socket
+    "no-socket",  # the upstream's socket is missing
+    "refused",  # nobody answers at the upstream's socket
+    "queue",  # the upstream's queue is full
+    "timeout",  # the upstream did not answer in time
+    "cut",  # the upstream closed the connection before its answer was complete
+    "header",  # the head of an answer is too large
+    "invalid",  # an answer is no HTTP
+    "no-upstream",  # there is no upstream left to ask
+    "body",  # a request is larger than allowed
+    "rate",  # a client asks more often than allowed
+    "connections",  # it may serve no more connections at once
+    "files",  # it may open no more files
+    "memory",  # it gets no memory
+    "disk",  # it cannot write to the disk
+    "file",  # its user may not read or write a file
+    "certificate",  # it cannot use a certificate
+    "configuration",  # it refuses its configuration, or ignores a part
+    "crash",  # one of its processes was killed or crashed
+)
 
 # An error log has some hundred bytes a line; 6 MB are 20,000 lines, a quarter of a second.
 _BOUNDS = Bounds(whole=6 << 20, newest=3 << 20, spread=3 << 20, block=128 << 10)

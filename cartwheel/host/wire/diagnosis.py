@@ -32,7 +32,8 @@ class Sign:
 
 @dataclass(frozen=True)
 class Use:
-    """What one instance uses and what it may use; None: not known, or no limit.
+    """What one instance uses and what it may use; None: not known, or no limit. `label`: its slot,
+    for who reads the JSON.
 
     `files` are those of its process that has most of them open, `files_max` that one's limit.
     `queue`: connections that wait to be accepted on its socket, `queue_max`: how many may.
@@ -45,9 +46,6 @@ class Use:
     process: str
     label: str
     active: str
-    result: str
-    restarts: int
-    started: Optional[float]
     memory: Optional[int]
     memory_max: Optional[int]
     out_of_memory: int
@@ -96,7 +94,6 @@ class Url:
     usual: float
     slow: float
     first_failed: Optional[float] = None
-    last_failed: Optional[float] = None
     statuses: Dict[str, int] = field(default_factory=dict)
     spans: Tuple[Minute, ...] = ()
     before: Optional[Minute] = None
@@ -104,14 +101,14 @@ class Url:
 
 @dataclass(frozen=True)
 class Visits:
-    """Requests of visitors, from the web server's log. `part`: how much of the log of that time
-    was read, at most 1.0; where it is less, the numbers are estimates for all of it. `statuses`: by
-    status code; `by_server`: the failed ones that the web server answered without the app.
-    `failing`: the URLs that failed most, `slowest`: those that took most time. `minutes`: in order,
-    each of `step` seconds, without those in which there was no request. `before`: the day before,
-    `hours`: its requests a minute, hour by hour. `agents`: the program that each `client` of the
-    minutes says it is. `counted`: whether every failed request was counted, also where `part` is
-    less than 1."""
+    """Requests of visitors, from the web server's log. `part`: how much of the log of that time was
+    read, at most 1.0; where it is less, the numbers are estimates for all of it. `usual` and `slow`
+    as in Minute, of all of them, for who reads the JSON. `statuses`: by status code; `by_server`:
+    the failed ones that the web server answered without the app. `failing`: the URLs that failed
+    most, `slowest`: those that took most time. `minutes`: in order, each of `step` seconds, without
+    those in which there was no request. `before`: the day before, `hours`: its requests a minute,
+    hour by hour. `agents`: the program that each `client` of the minutes says it is. `counted`:
+    whether every failed request was counted, also where `part` is less than 1."""
 
     part: float
     count: int
@@ -171,7 +168,6 @@ class Machine:
     swap_free: int
     files: int
     files_max: int
-    booted: float
     synchronized: Optional[bool]
     kernel: str
     newest_kernel: str
@@ -192,7 +188,8 @@ class Service:
     (no connection in time), `silent` (no answer in time), `unreachable`, `denied` (it answers that
     it does not serve), `ended` (it closes the connection), `tls`, `missing` (a file or a socket),
     `unwritable`. `of_unit`: for one on this host that does not answer, the unit that should run it;
-    `unit_state`: how that is. `since`: since when it is so, if that is known."""
+    `unit_state`: how that is. `since`: since when it is so, if that is known. `seconds`: how long
+    the answer took, for who reads the JSON."""
 
     kind: str
     variable: str
@@ -210,12 +207,11 @@ class Lookup:
     """A name that the host tried to look up. `problem`: "" if that worked. `variables`: those of
     the app that name it. `kind`: `name`; `own`: the host's own name; `server`: a name server was
     asked whether it answers, `name` is its address. `passing`: the name may exist, but nobody could
-    be asked. `servers`: the name servers that the host is configured for."""
+    be asked."""
 
     name: str
     problem: str
     seconds: float
-    servers: Tuple[str, ...] = ()
     kind: str = "name"
     variables: Tuple[str, ...] = ()
     passing: bool = False

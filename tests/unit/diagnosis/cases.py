@@ -38,7 +38,6 @@ def machine(**differs: Any) -> Machine:
         "swap_free": GB,
         "files": 3000,
         "files_max": 400_000,
-        "booted": NOW - 86400 * 30,
         "synchronized": True,
         "kernel": "6.1.0-37-amd64",
         "newest_kernel": "6.1.0-37-amd64",

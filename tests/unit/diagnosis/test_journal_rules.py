@@ -22,8 +22,8 @@ def sign(kind: str, about: str, count: int = 5, *lines: str, ago: float = 60.0) 
 
 def use(**differs: Any) -> Use:
     usual: dict[str, Any] = {
-        **{"process": "web", "label": "1", "active": "active", "result": "success"},
-        **{"restarts": 0, "started": NOW - 9000.0, "memory": GB // 4, "memory_max": None},
+        **{"process": "web", "label": "1", "active": "active"},
+        **{"memory": GB // 4, "memory_max": None},
         **{"out_of_memory": 0, "tasks": 9, "tasks_max": 4000, "files": 40, "files_max": 65536},
         **{"workers": 5, "queue": 0, "queue_max": 2048, "throttled": None},
     }
@@ -39,7 +39,6 @@ MACHINE = Machine(
     swap_free=0,
     files=2000,
     files_max=100_000,
-    booted=0.0,
     synchronized=True,
     kernel="6.1",
     newest_kernel="6.1",
@@ -244,7 +243,7 @@ def test_the_limit_is_that_of_the_process_that_has_reached_it() -> None:
 def test_unknown_figures_are_no_cause() -> None:
     unknown = use(
         **{"memory": None, "tasks": None, "tasks_max": None, "files": None, "files_max": None},
-        **{"queue": None, "queue_max": None, "started": None},
+        **{"queue": None, "queue_max": None},
     )
     assert causes(uses=(unknown,), machine=None) == []
 
