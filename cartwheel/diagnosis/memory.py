@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cartwheel.diagnosis import followed, telling
 from cartwheel.diagnosis.cause import NAMED, SOON, STOPS, Case, Cause
+from cartwheel.diagnosis.units import size_text
 
 OUT_OF_MEMORY = "out-of-memory"
 
@@ -27,8 +28,8 @@ def causes(case: Case) -> Iterator[Cause]:
         victim = kernel[0].about if kernel else units[0].about if units else counted[0].process
         times = telling.count(kernel or units) or sum(one.out_of_memory for one in counted)
         limits = [
-            f"{one.process} has used {telling.size(one.memory or 0)} of its"
-            f" {telling.size(one.memory_max)}"
+            f"{one.process} has used {size_text(one.memory or 0)} of its"
+            f" {size_text(one.memory_max)}"
             for one in case.found.uses
             if one.memory_max
         ]
@@ -82,7 +83,7 @@ def causes(case: Case) -> Iterator[Cause]:
 def _near(case: Case) -> Iterator[Cause]:
     for one in case.found.uses:
         if one.memory and one.memory_max and one.memory > _FULL_PART * one.memory_max:
-            used, most = telling.size(one.memory), telling.size(one.memory_max)
+            used, most = size_text(one.memory), size_text(one.memory_max)
             yield Cause(
                 OUT_OF_MEMORY,
                 f"{one.process} uses {used} of the {most} that it may use",
@@ -94,7 +95,7 @@ def _near(case: Case) -> Iterator[Cause]:
 def _machine(case: Case) -> Iterator[str]:
     machine = case.found.machine
     if machine:
-        left, all_of_it = telling.size(machine.memory_available), telling.size(machine.memory)
+        left, all_of_it = size_text(machine.memory_available), size_text(machine.memory)
         yield f"the host now has {left} of {all_of_it} memory left, swap: {_swap(case)}"
 
 
@@ -102,4 +103,4 @@ def _swap(case: Case) -> str:
     machine = case.found.machine
     if machine is None or not machine.swap:
         return "none"
-    return f"{telling.size(machine.swap_free)} of {telling.size(machine.swap)} left"
+    return f"{size_text(machine.swap_free)} of {size_text(machine.swap)} left"

@@ -18,14 +18,6 @@ def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def size(amount: int) -> str:
-    """Bytes as people read them."""
-    for unit, factor in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
-        if amount >= factor:
-            return f"{amount / factor:.1f} {unit}"
-    return f"{amount} bytes"
-
-
 def path(about: str) -> str:
     """What a sign is about that is about a file, or about files of a folder."""
     if not about.startswith("/"):

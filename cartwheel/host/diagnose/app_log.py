@@ -21,11 +21,11 @@ from cartwheel.host.diagnose.journal_entries import Entry, Read
 from cartwheel.host.diagnose.places import Places
 from cartwheel.host.diagnose.said import Said, Speaker
 from cartwheel.host.diagnose.tally import Tally
-from cartwheel.host.layout import OLD_SLOTS, RUNNING_OUTPUT, Layout
+from cartwheel.host.layout import RUNNING_OUTPUT, Layout
+from cartwheel.host.look import log_journal
 from cartwheel.host.state import releases, timers
 from cartwheel.host.system import files
 from cartwheel.host.system.context import Context
-from cartwheel.host.wire.instance import WEB
 
 # A host of two processors reads and judges so many in about a second.
 _MOST_ENTRIES = 25000
@@ -82,7 +82,7 @@ def look(ctx: Context, window: Window) -> Found:
     """The messages of all instances in that time, and of the timers' jobs."""
     at, began = ctx.at, time.monotonic()
     log, unread = AppLog(at), []
-    units = units_of(at)
+    units = log_journal.of_app(at).units
     read = journal_entries.read(window, units, _MOST_ENTRIES, _SECONDS)
     if read.cut is not None:
         for older in _samples(Window(window.since, read.cut), units, began):
@@ -114,14 +114,6 @@ def _samples(window: Window, units: List[str], began: float) -> List[Read]:
             part = Window(since, points[number])
             found.append(journal_entries.read(part, units, _MOST_SAMPLED, seconds))
     return found[::-1]
-
-
-def units_of(at: Layout) -> List[str]:
-    """The arguments of journalctl for all instances of the app."""
-    every = [WEB, *(name for one in releases.names(at) for name in releases.processes(at, one))]
-    # A release starts with a digit, so units of `shop` in an environment `web` do not match.
-    names = dict.fromkeys([*OLD_SLOTS, *every])
-    return [f"--unit=cartwheel-{at.app}.{name}.[0-9]*.service" for name in names]
 
 
 def _read_outputs(at: Layout, window: Window, log: "AppLog") -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from cartwheel.host.diagnose.found import Window
+from cartwheel.host.look import log_files
 from cartwheel.host.system import files
 
 # The time of a line; None where it names none.
@@ -88,7 +89,7 @@ def opened(path: Path, window: Window, time_of: TimeOf, packed: bool = True) -> 
     unread: List[str] = []
     fds: List[int] = []
     try:
-        for file in _files(path):
+        for file in (path, *log_files.rotated(path)[:_MOST_FILES]):
             if file.suffix == ".gz" and not packed:
                 break
             try:
@@ -121,17 +122,6 @@ def opened(path: Path, window: Window, time_of: TimeOf, packed: bool = True) -> 
     finally:
         for fd in fds:
             os.close(fd)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """The log and its older files, the newest first: NAME.1, NAME.2.gz, ... (logrotate(8))."""
-    yield path
-    older = {}
-    for name in files.names(path.parent):
-        match = re.fullmatch(re.escape(path.name) + r"\.(\d+)(\.gz)?", name)
-        if match:
-            older[int(match.group(1))] = path.parent / name
-    yield from (older[number] for number in sorted(older)[:_MOST_FILES])
 
 
 def _first_at(file: Stretch, wanted: float, time_of: TimeOf, low: int = 0) -> int:

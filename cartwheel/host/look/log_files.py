@@ -63,7 +63,7 @@ class SiteLog:
             # A line that is just being written is for `follow`.
             self._end = _end_of_lines(file)
             yield from _lines_before(file, self._end)
-        for path in _rotated(self.path):
+        for path in rotated(self.path):
             # It may be rotated once more meanwhile.
             with contextlib.suppress(FileNotFoundError, EOFError, gzip.BadGzipFile):
                 if path.suffix == ".gz":
@@ -79,7 +79,7 @@ class SiteLog:
         return Line(later if at is None else at, self.source, text, grave)
 
 
-def _rotated(path: Path) -> List[Path]:
+def rotated(path: Path) -> List[Path]:
     """Older files of a log, newest first: NAME.1, NAME.2.gz, ... (logrotate(8))."""
     found = {}
     for one in path.parent.glob(path.name + ".*"):
