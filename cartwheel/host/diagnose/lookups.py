@@ -6,40 +6,38 @@ import ipaddress
 import socket
 import threading
 import time
-from typing import Dict, List
+from typing import Dict, Iterator, List, Mapping, Sequence
 
-from cartwheel.host.diagnose import addresses, names
+from cartwheel.host.diagnose import names
+from cartwheel.host.diagnose.addresses import Endpoint
 from cartwheel.host.diagnose.found import Found, Window
-from cartwheel.host.diagnose.services import variables_of
 from cartwheel.host.system.context import Context
 from cartwheel.host.wire.diagnosis import Lookup
 
-_MOST = 20
 _SERVER_SECONDS = 2.3
 
 
 def look(ctx: Context, window: Window) -> Found:
-    """The names in the app's variables, the host's own, and each name server."""
-    of_names: Dict[str, List[str]] = {}
-    for one in addresses.endpoints(variables_of(ctx)):
-        if one.host and not _is_number(one.host):
-            of_names.setdefault(one.host, []).append(one.variable)
+    """The host's own name, and each name server. Those in the app's variables are looked up, once,
+    by `services`."""
     own = socket.gethostname()
-    wanted = list(of_names)[:_MOST]
-    problems = _Servers(names.servers())
-    known = names.look_up([*wanted, own])
-    found = [
-        Lookup(
-            name,
-            known[name].problem,
-            known[name].seconds,
-            "name" if name in of_names else "own",
-            tuple(dict.fromkeys(of_names.get(name, ()))),
-            known[name].passing,
-        )
-        for name in dict.fromkeys([*wanted, own])
-    ]
-    return Found(lookups=(*found, *problems.results()))
+    servers = _Servers(names.servers())
+    known = names.look_up([own])[own]
+    found = Lookup(own, known.problem, known.seconds, "own", (), known.passing)
+    return Found(lookups=(found, *servers.results()))
+
+
+def of_endpoints(
+    endpoints: Sequence[Endpoint], known: Mapping[str, names.Known]
+) -> Iterator[Lookup]:
+    """The lookups of the names that these have."""
+    variables: Dict[str, List[str]] = {}
+    for one in endpoints:
+        if one.host in known and not _is_number(one.host):
+            variables.setdefault(one.host, []).append(one.variable)
+    for name, of in variables.items():
+        how, by = known[name], tuple(dict.fromkeys(of))
+        yield Lookup(name, how.problem, how.seconds, "name", by, how.passing)
 
 
 def _is_number(host: str) -> bool:

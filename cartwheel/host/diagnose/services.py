@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from cartwheel.host.diagnose import addresses, names
+from cartwheel.host.diagnose import addresses, lookups, names
 from cartwheel.host.diagnose.addresses import Endpoint
-from cartwheel.host.diagnose.found import Found, Window
+from cartwheel.host.diagnose.found import SECONDS, Found, Window
 from cartwheel.host.diagnose.greetings import WELL, Answer, Line, greet
 from cartwheel.host.state import environment, sides
 from cartwheel.host.state import releases as all_releases
@@ -25,7 +25,7 @@ from cartwheel.host.system.reach import Account
 from cartwheel.host.wire.diagnosis import Service
 
 FOLDER = "the app's folder"
-_MOST = 20
+_MOST, _MOST_NAMES = 20, 30  # the names of these services are among them
 _CONNECT_SECONDS = 1.2
 _ANSWER_SECONDS = 1.5
 _LATEST_SECONDS = 3.0  # for all together
@@ -47,15 +47,20 @@ _UNITS: Dict[str, Tuple[str, ...]] = {
 
 
 def look(ctx: Context, window: Window) -> Found:
-    """Every service that the live release's variables name is greeted, all at once."""
+    """Every service that the live release's variables name is greeted, all at once; their names are
+    looked up, also where a proxy is asked for them."""
     began = time.monotonic()
     variables = variables_of(ctx)
-    wanted = addresses.endpoints(variables)
+    every = addresses.endpoints(variables)
+    wanted = every
     if _has_proxy(variables):
-        wanted = [one for one in wanted if not _by_proxy(one, variables)]
+        wanted = [one for one in every if not _by_proxy(one, variables)]
     unread = [f"services: only {_MOST} of {len(wanted)}"] if len(wanted) > _MOST else []
     wanted = wanted[:_MOST]
-    known = names.look_up(sorted({one.host for one in wanted if one.host}))
+    hosts = list(dict.fromkeys(one.host for one in (*wanted, *every) if one.host))
+    if len(hosts) > _MOST_NAMES:
+        unread.append(f"names: only {_MOST_NAMES} of {len(hosts)}")
+    known = names.look_up(hosts[:_MOST_NAMES])
     files = tuple(variables[name] for name in _AUTHORITIES if variables.get(name))
     user = _app_user(ctx)
     end = began + _LATEST_SECONDS
@@ -78,8 +83,9 @@ def look(ctx: Context, window: Window) -> Found:
     return Found(
         services=(
             *_own_folder(str(ctx.at.shared), user),
-            *_with_units([answers[number] for number in sorted(answers)], wanted, known),
+            *_with_units([answers[number] for number in sorted(answers)], wanted, known, began),
         ),
+        lookups=tuple(lookups.of_endpoints(every, known)),
         unread=tuple(unread),
     )
 
@@ -255,7 +261,7 @@ def _own_folder(path: str, user: Account) -> List[Service]:
 
 
 def _with_units(
-    found: List[Service], wanted: Sequence[Endpoint], known: Dict[str, names.Known]
+    found: List[Service], wanted: Sequence[Endpoint], known: Dict[str, names.Known], began: float
 ) -> List[Service]:
     """For what does not answer on this host: which unit should run it, and how that is."""
     asked = {(one.variable, one.address): one for one in wanted}
@@ -268,7 +274,9 @@ def _with_units(
     ]
     if not ill:
         return found
-    states = _states(sorted({unit for one in ill for unit in units_of(one.kind, one.address)}))
+    seconds = min(_UNIT_SECONDS, began + SECONDS - time.monotonic())
+    units = sorted({unit for one in ill for unit in units_of(one.kind, one.address)})
+    states = _states(units, seconds)
     return [_with_unit(one, states) if one in ill else one for one in found]
 
 
@@ -312,13 +320,13 @@ def _port_of(configuration: str) -> str:
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,StateChangeTimestampMonotonic"
 
 
-def _states(units: Sequence[str]) -> Dict[str, Dict[str, str]]:
+def _states(units: Sequence[str], seconds: float) -> Dict[str, Dict[str, str]]:
     """The properties of those that exist."""
     if not units:
         return {}
     argv = ["systemctl", "show", "--property=" + _PROPERTIES, "--", *units]
     try:
-        output = children.ask(argv, timeout_seconds=_UNIT_SECONDS).output
+        output = children.ask(argv, timeout_seconds=seconds).output
     except OpError:
         return {}
     blocks = [

@@ -10,9 +10,13 @@ import pytest
 
 from cartwheel.host.diagnose import addresses, names, services
 from cartwheel.host.diagnose.addresses import Endpoint
+from cartwheel.host.diagnose.found import Found, Window
+from cartwheel.host.layout import Layout
 from cartwheel.host.system.reach import Account
 from cartwheel.host.wire.diagnosis import Service
+from cartwheel.host.wire.instance import WEB, Instance
 from tests.unit.host.diagnose.servers import HEARS, playing
+from tests.unit.hostside import Session, host_in
 
 _ROOT = Account("root", 0)
 _NOBODY = Account("nobody", 65534, frozenset({65534}))
@@ -77,6 +81,66 @@ def test_files(tmp_path: Path) -> None:
     path.write_text("")
     assert services.file_problem(str(path), _ROOT).how == ""
     assert services.file_problem(str(path), _NOBODY).how == "unwritable"
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A host with a live release."""
+    at = host_in(tmp_path, monkeypatch)
+    at.release("1.0.aa").mkdir(parents=True)
+    at.current.symlink_to(at.release("1.0.aa"))
+    link = at.socket_link("1.0.aa")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(at.socket(Instance(WEB, "1.0.aa", "1")))
+    return at
+
+
+def _look(at: Layout, variables: dict[str, str]) -> Found:
+    text = "".join(f'{name}="{value}"\n' for name, value in variables.items())
+    (at.release("1.0.aa") / "env").write_text(text)
+    return services.look(Session(at).ctx(), Window(0.0, time.time()))
+
+
+def test_each_name_is_looked_up_once(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    look_up = names._asked
+
+    def ask(name: str) -> names.Known:
+        asked.append(name)
+        return look_up(name)
+
+    monkeypatch.setattr(names, "_asked", ask)
+    with playing(HEARS, b"+PONG\r\n") as played:
+        found = _look(
+            at,
+            {
+                "REDIS_URL": f"redis://localhost:{played.port}/0",
+                "DATABASE_URL": "postgresql://u:p@db.invalid/shop",
+                "REPLICA_URL": "postgresql://u:p@db.invalid:5433/shop",
+                "CACHE_URL": f"redis://127.0.0.1:{_free_port()}",
+                "API_URL": "https://api.invalid",
+                "HTTPS_PROXY": "http://127.0.0.1:3128",
+            },
+        )
+    assert sorted(asked) == ["127.0.0.1", "api.invalid", "db.invalid", "localhost"]
+    known = {one.name: (bool(one.problem), one.variables) for one in found.lookups}
+    assert known == {
+        "localhost": (False, ("REDIS_URL",)),
+        "db.invalid": (True, ("DATABASE_URL", "REPLICA_URL")),
+        "api.invalid": (True, ("API_URL",)),
+    }
+    hows = {one.variable: one.how for one in found.services}
+    assert hows.items() >= {"REDIS_URL": "", "DATABASE_URL": "unknown"}.items()
+    assert "API_URL" not in hows
+    assert found.unread == ()
+
+
+def test_what_is_not_looked_at_is_named(at: Layout) -> None:
+    found = _look(at, {f"CACHE{n}_URL": f"redis://n{n}.invalid:6379" for n in range(40)})
+    assert (len(found.services), len(found.lookups)) == (20, 30)
+    assert {one.how for one in found.services} == {"unknown"}
+    assert "not looked up" not in " ".join(one.problem for one in found.services)
+    assert found.unread == ("services: only 20 of 40", "names: only 30 of 40")
 
 
 def test_the_apps_own_folder(tmp_path: Path) -> None:
