@@ -13,7 +13,7 @@ import ssl
 import struct
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, Tuple, Union
 
 from cartwheel.host.diagnose import addresses
 from cartwheel.host.diagnose.addresses import Endpoint
@@ -89,14 +89,24 @@ def greet(one: Endpoint, line: Line, authorities: Tuple[str, ...] = ()) -> Answe
             line.secure(_checking(authorities) if is_http else _trusting(), one.host)
         speak = _KINDS.get(one.kind)
         return speak(one, line) if speak else WELL
-    except ssl.SSLCertVerificationError as error:
+    except (EOFError, OSError) as error:
+        return _failure(error)
+    except (struct.error, ValueError):
+        return WELL  # it speaks another language, which its clients may understand
+
+
+def _failure(error: Union[EOFError, OSError]) -> Answer:
+    """What the end of a connection means."""
+    if isinstance(error, ssl.SSLCertVerificationError):
         return Answer("tls", f"its certificate is not valid: {error.verify_message}")
-    except ssl.SSLError as error:
+    if isinstance(error, ssl.SSLError):
         return Answer("tls", f"no TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
-    except socket.timeout:
+    # The first is what a deadline raises before Python 3.10, the second is the kernel's.
+    if isinstance(error, (socket.timeout, TimeoutError)):
         return Answer("silent", "takes the connection, and does not answer")
-    except (EOFError, ConnectionError, BrokenPipeError):
+    if isinstance(error, (EOFError, ConnectionError)):
         return Answer("ended", "closes the connection at once")
+    return Answer("unreachable", (error.strerror or str(error)).lower())
 
 
 def _trusting() -> ssl.SSLContext:

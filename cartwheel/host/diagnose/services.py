@@ -11,11 +11,11 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.diagnose import addresses, lookups, names
 from cartwheel.host.diagnose.addresses import Endpoint
-from cartwheel.host.diagnose.found import SECONDS, Found, Window
+from cartwheel.host.diagnose.found import SECONDS, Found, Window, described
 from cartwheel.host.diagnose.greetings import WELL, Answer, Line, greet
 from cartwheel.host.state import environment, sides
 from cartwheel.host.state import releases as all_releases
@@ -65,9 +65,14 @@ def look(ctx: Context, window: Window) -> Found:
     user = _app_user(ctx)
     end = began + _LATEST_SECONDS
     found: Dict[int, Service] = {}
+    failed: Set[int] = set()
 
     def ask(number: int, one: Endpoint) -> None:
-        found[number] = _service(one, known.get(one.host), files, user, end)
+        try:
+            found[number] = _service(one, known.get(one.host), files, user, end)
+        except Exception as error:  # a service may do anything, and that must not hide the others
+            unread.append(f"services: {one.address}: {described(error)}")
+            failed.add(number)
 
     threads = [
         threading.Thread(target=ask, args=(number, one), daemon=True)
@@ -78,7 +83,8 @@ def look(ctx: Context, window: Window) -> Found:
     for thread in threads:
         thread.join(max(0.0, end + 0.1 - time.monotonic()))
     answers = dict(found)
-    late = [one.address for number, one in enumerate(wanted) if number not in answers]
+    ended = {*answers, *failed}
+    late = [one.address for number, one in enumerate(wanted) if number not in ended]
     unread += [f"services: {address} took too long" for address in late]
     return Found(
         services=(

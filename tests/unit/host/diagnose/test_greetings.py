@@ -3,6 +3,8 @@ and memcached 1.6 of Debian 12 sent."""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import time
 
@@ -66,6 +68,7 @@ def test_postgresql(said: bytes, how: str) -> None:
 def test_what_speaks_another_language_is_no_finding() -> None:
     assert _greeted(addresses.POSTGRES, HEARS, b"ERROR unknown command\n")[0].how == ""
     assert _greeted(addresses.MYSQL, b"\x05\0\0\0hello")[0].how == ""
+    assert _greeted(addresses.MYSQL, _MARIADB, HEARS, b"\x01\0\0\x02\xff")[0].how == ""
     assert _greeted(addresses.REDIS, HEARS, b"hello\r\n")[0].how == ""
 
 
@@ -174,3 +177,10 @@ def test_what_closes_the_connection_or_speaks_no_tls() -> None:
             assert greet(one, line).how == "ended"
     answer, _played = _greeted(addresses.REDIS, HEARS, b"-ERR unknown command\r\n", tls=True)
     assert answer.how == "tls"
+
+
+def test_any_other_failure_of_the_connection() -> None:
+    one = Endpoint(addresses.MYSQL, "DATABASE_URL", "127.0.0.1", 3306)
+    with socket.socket() as never_connected:
+        answer = greet(one, Line(never_connected, time.monotonic() + 1))
+    assert (answer.how, answer.problem) == ("unreachable", os.strerror(errno.ENOTCONN).lower())

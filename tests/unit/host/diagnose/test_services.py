@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,24 @@ def test_each_name_is_looked_up_once(at: Layout, monkeypatch: pytest.MonkeyPatch
     assert hows.items() >= {"REDIS_URL": "", "DATABASE_URL": "unknown"}.items()
     assert "API_URL" not in hows
     assert found.unread == ()
+
+
+def test_one_that_cannot_be_greeted_hides_no_other(
+    at: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greeted = services._service
+
+    def ask(one: Endpoint, *more: Any) -> Service:
+        if one.kind == addresses.NATS:
+            raise KeyError("strange")
+        return greeted(one, *more)
+
+    monkeypatch.setattr(services, "_service", ask)
+    port = _free_port()
+    variables = {"BUS_URL": f"nats://localhost:{port}", "REDIS_URL": f"redis://localhost:{port}"}
+    found = _look(at, variables)
+    assert [(one.variable, one.how) for one in found.services] == [("REDIS_URL", "refused")]
+    assert found.unread == (f"services: localhost:{port}: KeyError: 'strange'",)
 
 
 def test_what_is_not_looked_at_is_named(at: Layout) -> None:
