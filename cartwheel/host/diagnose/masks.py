@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
-from typing import Any, Callable, Iterator, Set, TypeVar
+from typing import Any, Callable, Iterator, Set, Tuple, TypeVar
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import environment, releases
+from cartwheel.host.system import envfile, files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.hidden import MASK
 
@@ -99,13 +100,31 @@ def _secrets(at: Layout) -> Set[str]:
         try:
             values = environment.variables(at, release)
         except (OpError, OSError):
-            continue
+            values = {}
         for name, value in values.items():
-            public = name in known and known[name].source == _PUBLIC and not _NAMED.search(name)
-            if not public:
-                found.add(value)
-            found.update(_login(value))
+            public = name in known and known[name].source == _PUBLIC
+            found.update(_hidden(name, value, public))
+        for name, value in _own_variables(at, release):
+            found.update(_hidden(name, value, True))
     return {one for one in found if len(one) >= _LEAST}
+
+
+def _own_variables(at: Layout, release: str) -> Iterator[Tuple[str, str]]:
+    """The variables of single processes and of timers' jobs: they stand in the settings."""
+    for name in files.names(at.release(release)):
+        if name.endswith(".env"):
+            try:
+                text = (at.release(release) / name).read_text(encoding="utf-8")
+                yield from envfile.parse(text).items()
+            except (OSError, ValueError):
+                continue
+
+
+def _hidden(name: str, value: str, public: bool) -> Iterator[str]:
+    """What of a variable must not be shown."""
+    if not public or _NAMED.search(name):
+        yield value
+    yield from _login(value)
 
 
 def _login(value: str) -> Iterator[str]:

@@ -55,6 +55,23 @@ def test_values_of_the_releases_in_every_form(at: Layout, written: str) -> None:
         assert secret not in shown
 
 
+@pytest.mark.parametrize("file", ["web.env", "worker.env", "job.tidy.env"])
+def test_variables_of_single_processes_and_timers(at: Layout, file: str) -> None:
+    own = {
+        "PLACE": "Berlin-Mitte",
+        "API_TOKEN": "tok-of-the-worker",
+        "QUEUE": "amqp://shop:of-the-queue@mq:5672",
+    }
+    text = "".join(f'{name}="{value}"\n' for name, value in own.items())
+    (at.release("1.0.aa") / file).write_text(text)
+    (at.release("1.0.aa") / "damaged.env").write_text("damaged")
+    mask = masks.of_app(at)
+    assert mask("tok-of-the-worker") == mask("of-the-queue") == "***"
+    assert mask("at Berlin-Mitte") == "at Berlin-Mitte"
+    (at.release("1.0.aa") / "env").unlink()
+    assert masks.of_app(at)("tok-of-the-worker") == "***"
+
+
 @pytest.mark.parametrize(
     ("written", "shown"),
     [
