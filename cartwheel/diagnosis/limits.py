@@ -63,11 +63,10 @@ def _tasks(case: Case) -> Iterator[Cause]:
     ]
     todo = 'start fewer threads; if it needs more: hardening.unit = ["TasksMax=..."]'
     if refused:
-        process = refused[0].about.partition(" ")[0]
         count = telling.times(telling.count(refused))
         yield Cause(
             "tasks-limit",
-            f"{process} could not start threads or processes {count}: it has too many",
+            f"{refused[0].about} could not start threads or processes {count}: it has too many",
             todo,
             NAMED + 5,
             (*telling.lines(refused), *near),

@@ -92,10 +92,10 @@ def _deaths(case: Case) -> Iterator[Cause]:
     signs = _of_processes(case, "unit-died")
     if not signs:
         return
-    restarts = case.signs("unit-restart")
     known = {one.about.partition(" ")[0] for one in case.signs("unit-failed")}
     for sign in signs[:2]:
         process, _, how = sign.about.partition(" ")
+        restarts = [one for one in case.signs("unit-restart") if one.about == process]
         code, _, name = how.partition("/")
         step = name if code.isdigit() and _FIRST_STEP <= int(code) <= _LAST_STEP else ""
         if step and process in known:

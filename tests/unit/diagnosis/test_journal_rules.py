@@ -152,6 +152,7 @@ def test_a_healthy_busy_host_has_no_cause() -> None:
         ([sign("files", "web")], "files-limit", "too many are open"),
         ([sign("threads", "web")], "tasks-limit", "could not start threads"),
         ([sign("tasks-refused", "web")], "tasks-limit", "could not start threads"),
+        ([sign("threads", "timer tidy")], "tasks-limit", "timer tidy could not start threads"),
         ([sign("no-space", "/srv/a")], "disk-full", "could not write /srv/a"),
         (
             [sign("service", "PostgreSQL db:5432: refuses connections", 1)],
@@ -253,6 +254,16 @@ def test_a_release_whose_deploy_failed_makes_nobody_ill() -> None:
     found = causes(failed, sign("exception", "KeyError at a.py:4 in f"))
     assert [one.slug for one in found] == ["exceptions", "boot-failed"]
     assert found[1].title == "web of release 1.1.0.0a1b2c3d cannot start: KeyError: 'X'"
+
+
+def test_a_process_that_ended_shows_its_own_restarts() -> None:
+    died = [sign("unit-died", f"{name} 1/FAILURE") for name in ("web", "worker")]
+    found = causes(*died, *(sign("unit-restart", name) for name in ("web", "worker")))
+    shown = {one.title.partition(" ")[0]: one.evidence for one in found}
+    assert shown == {
+        name: (f"unit-died {name} 1/FAILURE (5 times)", f"unit-restart {name} (5 times)")
+        for name in ("web", "worker")
+    }
 
 
 def test_what_follows_comes_behind() -> None:
