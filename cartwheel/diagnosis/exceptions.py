@@ -58,7 +58,7 @@ def _matters(case: Case, sign: Sign) -> bool:
 
 
 def _is_frequent(visits: Visits, sign: Sign) -> bool:
-    """Whether it is improbable that so many of the requests fail by what is usual."""
+    """Whether it is improbable that this many of the requests fail by what is usual."""
     during = sum(
         one.count
         for one in visits.minutes

@@ -12,7 +12,7 @@ from cartwheel.diagnosis.rules import RULES
 if TYPE_CHECKING:
     from cartwheel.host.wire.diagnosis import Change, Diagnosis
 
-# A cause that was not seen for so long is over, perhaps.
+# A cause that was not seen for this long may be over.
 _OVER_SECONDS = 600.0
 _OVER = 20
 _FOLLOWS = 35

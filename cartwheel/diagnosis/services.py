@@ -5,14 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from cartwheel.diagnosis import followed, names, telling
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, SYMPTOM, Case, Cause
 from cartwheel.diagnosis.services_compared import LOOPBACK, host_of, tried
-
-if TYPE_CHECKING:
-    from cartwheel.host.wire.diagnosis import Service, Sign
+from cartwheel.host.wire.diagnosis import APP_FOLDER, NO_FILE, REFUSAL, Service, Sign
 
 _SLUGS = {
     "unknown": "service-unknown",
@@ -21,7 +18,6 @@ _SLUGS = {
     "tls": "service-certificate",
 }
 _REFUSES = "service-refuses"
-_FOLDER = "the app's folder"
 _FOLLOWS = followed.APP | {"service-crowded", "service-breaks", "service-login"}
 # Nobody can say by a variable's name alone whether the app connects to such a URL, and when.
 _WEAK = ("HTTP", "Elasticsearch", "the mail server", "the HTTP proxy", "LDAP")
@@ -33,7 +29,6 @@ _LINKS = re.compile(
 )
 _CALLED = re.compile(r"API|SERVICE|BACKEND|UPSTREAM|ENDPOINT|GATEWAY|ELASTIC|SEARCH", re.IGNORECASE)
 _MOST_LINES = 3
-_REFUSAL = "refuses the connection"
 
 
 def causes(case: Case) -> Iterator[Cause]:
@@ -61,18 +56,18 @@ def _cause(case: Case, one: Service, signs: list[Sign], weight: int) -> Cause:
     if one.since is not None and not one.unit_state.startswith("active"):
         began = [one.since]
     return Cause(
-        "permission" if one.kind == _FOLDER else _SLUGS.get(one.how, _REFUSES),
+        "permission" if one.kind == APP_FOLDER else _SLUGS.get(one.how, _REFUSES),
         f"{_named(one)} {_said(one)}",
         _todo(case, one),
         weight,
         (*_problem(one), *evidence),
         began=min(began, default=None),
-        explains=followed.APP if one.kind == _FOLDER else _FOLLOWS,
+        explains=followed.APP if one.kind == APP_FOLDER else _FOLLOWS,
     )
 
 
 def _named(one: Service) -> str:
-    if one.kind == _FOLDER:
+    if one.kind == APP_FOLDER:
         return f"{one.kind} {one.address}"
     return f"{_kind(one)} at {one.address} ({one.variable})"
 
@@ -83,7 +78,7 @@ def _kind(one: Service) -> str:
 
 def _problem(one: Service) -> Iterator[str]:
     """What the title does not say already."""
-    if one.how not in ("denied", "tls") and one.problem != f"{host_of(one.address)} {_REFUSAL}":
+    if one.how not in ("denied", "tls") and one.problem != f"{host_of(one.address)} {REFUSAL}":
         yield one.problem
 
 
@@ -94,11 +89,11 @@ def _has_other(one: Service, services: tuple[Service, ...]) -> bool:
 
 def _weight(one: Service, signs: list[Sign]) -> int:
     """0: it is no finding."""
-    if one.kind == _FOLDER:
+    if one.kind == APP_FOLDER:
         return GUESSED  # some apps write nothing there
     if one.kind not in _WEAK:
         # An app makes the file of SQLite itself.
-        is_new = one.kind == "SQLite" and one.problem.startswith("there is no file")
+        is_new = one.kind == "SQLite" and one.problem.startswith(NO_FILE)
         return 0 if is_new and not signs else STOPS
     is_down = one.how not in ("tls", "silent", "denied")
     if signs:
@@ -164,7 +159,7 @@ def _said(one: Service) -> str:
 
 def _todo(case: Case, one: Service) -> str:
     host = case.host
-    if one.kind == _FOLDER:
+    if one.kind == APP_FOLDER:
         return f"give {one.address} on {host} back to the app's user (`chown`, `chmod u+rwx`)"
     if one.of_unit and not one.unit_state.startswith("active"):
         unmask = f"`systemctl unmask {one.of_unit}`, then " if "masked" in one.unit_state else ""

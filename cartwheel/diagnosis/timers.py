@@ -16,7 +16,7 @@ SLUG = "timer"
 PREFIX = "timer "
 _UNIT_SIGNS = ("unit-died", "unit-failed", "unit-timeout")
 _FAILED = ("failed", "timeout")
-# A job that fails so often is ill, though its last run was good.
+# A job that fails this often is ill, though its last run was good.
 _SEVERAL = 3
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TIMES = 3.0
 _LEAST_A_MINUTE = 60.0  # one request a second is no surge for anybody
 _LEAST_SECONDS = 30.0
-# What is usual must be known: from so much time, with so many requests.
+# What is usual must be known: from this much time, with this many requests.
 _KNOWN_SECONDS, _KNOWN_REQUESTS = 600.0, 100
 _ONE_CLIENT = 0.5
 _LEFT_SHARE = 0.05

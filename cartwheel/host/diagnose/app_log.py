@@ -27,7 +27,7 @@ from cartwheel.host.state import releases, timers
 from cartwheel.host.system import files
 from cartwheel.host.system.context import Context
 
-# A host of two processors reads and judges so many in about a second.
+# A host of two processors reads and judges this many in about a second.
 _MOST_ENTRIES = 25000
 _SECONDS = 2.2
 # Before those, the last of each of the times between these.

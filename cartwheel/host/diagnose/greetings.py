@@ -46,7 +46,7 @@ class Line:
         self.connection.sendall(data)
 
     def take(self, count: int) -> bytes:
-        """So many bytes. Raises EOFError where it ends before."""
+        """The next `count` bytes. Raises EOFError where it ends before."""
         while len(self._read) < count:
             self._more()
         taken, self._read = self._read[:count], self._read[count:]

@@ -46,8 +46,8 @@ def _changes(at: Layout, entries: List[Entry], early: float) -> Iterator[Change]
 
 
 def variables_between(old: Manifest, new: Manifest) -> Dict[str, str]:
-    """The variables that differ between two releases, and how: `changed`, `new` or `gone`. A
-    manifest without any variables says nothing, because the release may be gone."""
+    """The variables that differ between two releases, and how: `changed`, `new` or `gone`. An
+    empty manifest says nothing: its release is gone."""
     if not old.release or not new.release:
         return {}
     found = {}

@@ -130,7 +130,7 @@ def _first_at(file: Stretch, wanted: float, time_of: TimeOf, low: int = 0) -> in
     while high - low > _LOOK_BYTES:
         middle = (low + high) // 2
         place, at = _time_after(file, middle, time_of)
-        if at is None:  # no time within a whole look: only the parts before it can be told
+        if at is None:  # no time within a whole look: only what is before it can be searched
             high = middle
         elif at < wanted:
             low = place

@@ -19,7 +19,7 @@ Mask = Callable[[str], str]
 
 _KEYED = ("http", "https")
 _PUBLIC = "settings"  # a variable's source: its value stands in the project's settings
-# Shorter values stand in many places by chance, and are no secrets that would last.
+# Shorter values are also parts of ordinary words, and are no secrets that would last.
 _LEAST = 6
 _NAMED = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|COOKIE|SALT|DSN", re.IGNORECASE)
 # What is a secret wherever it stands: a login in an address, a header, a parameter, a setting, a

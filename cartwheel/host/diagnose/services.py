@@ -22,9 +22,8 @@ from cartwheel.host.state import releases as all_releases
 from cartwheel.host.system import children, envfile, reach
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.system.reach import Account
-from cartwheel.host.wire.diagnosis import Service
+from cartwheel.host.wire.diagnosis import APP_FOLDER, NO_FILE, REFUSAL, Service
 
-FOLDER = "the app's folder"
 _MOST, _MOST_NAMES = 20, 30  # the names of these services are among them
 _CONNECT_SECONDS = 1.2
 _ANSWER_SECONDS = 1.5
@@ -206,7 +205,7 @@ def _greeted(
 
 def _refusal(error: OSError, where: str) -> Answer:
     if isinstance(error, ConnectionRefusedError):
-        return Answer("refused", f"{where} refuses the connection")
+        return Answer("refused", f"{where} {REFUSAL}")
     if isinstance(error, ConnectionResetError):
         return Answer("ended", "closes the connection at once")
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL):
@@ -239,7 +238,7 @@ def file_problem(path: str, user: Account) -> Answer:
     if not os.path.exists(path):
         obstacle = reach.obstacle(folder, user)
         return (
-            Answer("missing", f"there is no file {path}")
+            Answer("missing", f"{NO_FILE} {path}")
             if not obstacle
             else Answer("unwritable", obstacle)
         )
@@ -258,7 +257,7 @@ def _own_folder(path: str, user: Account) -> List[Service]:
     obstacle = _unusable(path, user)
     if not obstacle:
         return []
-    found = Service(FOLDER, "CARTWHEEL_SHARED", path, obstacle, 0.0, "unwritable")
+    found = Service(APP_FOLDER, "CARTWHEEL_SHARED", path, obstacle, 0.0, "unwritable")
     # Its owner and mode were changed then, or a file in it was made or removed later.
     return [replace(found, since=os.stat(path).st_ctime)]
 

@@ -25,8 +25,8 @@ _MOST = 6
 _LEAST_BYTES = 1 << 20
 _WRITTEN_SECONDS = 900.0  # what was not written to for longer does not grow now
 _HOUR = 3600.0
-# A burst is no growth: so long a file must have grown at its present rate. A log goes on growing;
-# an upload, a download or a file of sort(1) ends some time.
+# A burst is no growth: a file must have grown for this long at its present rate. A log goes on
+# growing; an upload, a download or a file of sort(1) ends some time.
 _STEADY_LOG_SECONDS, _STEADY_SECONDS = 5.0, 60.0
 _LOG = re.compile(r"\A/var/log/|(?:\A|[._/-])(?:logs?|out|err|jsonl)(?:[._-]?\d+)?\Z")
 _MOST_WRITTEN = 40

@@ -180,6 +180,14 @@ class Machine:
     restart_wanted: Tuple[str, ...] = ()
 
 
+APP_FOLDER = "the app's folder"
+"""The `kind` of a Service that is no service: its own folder."""
+REFUSAL = "refuses the connection"
+"""How the `problem` of a Service ends that is `refused`, behind the host."""
+NO_FILE = "there is no file"
+"""How the `problem` of a database in a file begins where it is missing."""
+
+
 @dataclass(frozen=True)
 class Service:
     """Something that the app's variables name: a database, Redis, an HTTP service. `variable`: the

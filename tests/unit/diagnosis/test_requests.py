@@ -27,7 +27,7 @@ SHOP = (
 
 
 def times(asks: tuple[Ask, ...], factor: float) -> list[Ask]:
-    """The same requests, so many times as often."""
+    """The same requests, this many times as often."""
     return [replace(one, a_minute=one.a_minute * factor) for one in asks]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.diagnosis import services
+from cartwheel.diagnosis import services, services_compared, services_logged
 from cartwheel.diagnosis.cause import GUESSED, NAMED, SOON, STOPS, SYMPTOM
 from cartwheel.diagnosis.ranking import ranked
+from cartwheel.host.diagnose import services_named
 from cartwheel.host.wire.diagnosis import Change, Service, Sign
 from tests.unit.answers import status
 from tests.unit.diagnosis.cases import NOW, case
@@ -215,3 +216,9 @@ def test_another_service_or_trouble_stands_on_its_own(about: str) -> None:
     well = _service(variable="OTHER_URL", address="10.9.9.9:5433", how="", problem="")
     found = ranked(case(services=(_service(), well), signs=(logged,)))
     assert len(found) == 2
+
+
+def test_each_problem_that_a_host_finds_in_a_log_is_judged() -> None:
+    found = {problem for problem, _pattern in services_named._PROBLEMS}
+    assert set(services_logged._PROBLEMS) == found
+    assert set(services_compared._OWN_TROUBLE) <= found

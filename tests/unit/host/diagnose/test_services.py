@@ -14,7 +14,7 @@ from cartwheel.host.diagnose.addresses import Endpoint
 from cartwheel.host.diagnose.found import Found, Window
 from cartwheel.host.layout import Layout
 from cartwheel.host.system.reach import Account
-from cartwheel.host.wire.diagnosis import Service
+from cartwheel.host.wire.diagnosis import APP_FOLDER, Service
 from cartwheel.host.wire.instance import WEB, Instance
 from tests.unit.host.diagnose.servers import HEARS, playing
 from tests.unit.hostside import Session, host_in
@@ -166,7 +166,7 @@ def test_the_apps_own_folder(tmp_path: Path) -> None:
     assert services._own_folder(str(tmp_path), _ROOT) == []
     assert services._own_folder(str(tmp_path / "none"), _NOBODY) == []
     (found,) = services._own_folder(str(tmp_path), _NOBODY)
-    assert (found.kind, found.how) == (services.FOLDER, "unwritable")
+    assert (found.kind, found.how) == (APP_FOLDER, "unwritable")
     assert "nobody" in found.problem
 
 
