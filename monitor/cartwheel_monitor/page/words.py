@@ -85,3 +85,36 @@ def state(name: str) -> str:
 
 def hosts(count: int) -> str:
     return _n("{count} host", "{count} hosts", count)
+
+
+def number(value: float | None, digits: int | None = None) -> str:
+    """`1,234`, `12.3`, `0.25`: with so many digits, else with about three that count."""
+    if value is None:
+        return NOTHING
+    if digits is None:
+        size_ = abs(value)
+        digits = next((n for n, least in enumerate((100, 10)) if size_ >= least), 2)
+    return f"{value:,.{digits}f}"
+
+
+def rate(value: float | None, digits: int | None = None) -> str:
+    """`12.3/s`"""
+    return NOTHING if value is None else _("{number}/s").format(number=number(value, digits))
+
+
+def part_of_time(at: float, seconds: float) -> str:
+    """From when to when, in the zone of this machine: `2026-11-30 12:00 to 18:00`."""
+    begins, ends = moment(at), moment(at + seconds)
+    if begins[:10] == ends[:10]:
+        ends = ends[11:]
+    return _("{begins} to {ends}").format(begins=begins, ends=ends)
+
+
+def clock(at: float) -> str:
+    """An hour in the zone of this machine: `14:00`."""
+    return time.strftime("%H:%M", time.localtime(at))
+
+
+def date(at: float) -> str:
+    """A day of this machine's zone, without the year: `11-30`."""
+    return time.strftime("%m-%d", time.localtime(at))

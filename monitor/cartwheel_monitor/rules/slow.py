@@ -61,13 +61,18 @@ def slower(times: Sequence[int], limit: float) -> float:
     return count
 
 
-def p95(times: Sequence[int]) -> float | None:
-    """What 95 of 100 requests take at most, within an interval of BOUNDS as if they were spread
-    evenly; of those that took longer than the last bound, that bound."""
+def p95(times: Sequence[float]) -> float | None:
+    """What 95 of 100 requests take at most: see `quantile`."""
+    return quantile(times, _SHARE)
+
+
+def quantile(times: Sequence[float], share: float) -> float | None:
+    """What this share of the requests take at most, within an interval of BOUNDS as if they were
+    spread evenly; of those that took longer than the last bound, that bound."""
     whole = sum(times)
     if not whole:
         return None
-    left = _SHARE * whole
+    left = share * whole
     lower = 0.0
     for upper, count in zip(BOUNDS, times):
         if count and left <= count:

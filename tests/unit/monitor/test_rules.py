@@ -169,6 +169,12 @@ def test_p95(found: tuple[int, ...], p95: float | None) -> None:
     assert slow.p95(found) == (None if p95 is None else pytest.approx(p95))
 
 
+def test_half_of_the_requests() -> None:
+    assert slow.quantile(times(100, 0), 0.5) == pytest.approx(0.075)
+    assert slow.quantile(times(20, 100, 13), 0.5) == 30.0
+    assert slow.quantile((), 0.5) is None
+
+
 @pytest.mark.parametrize(
     ("limit", "count"),
     [(0.0, 110.0), (0.15, 60.0), (1.0, 10.0), (4.0, 5.0), (5.0, 0.0), (99.0, 0.0)],
