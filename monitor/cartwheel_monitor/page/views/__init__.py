@@ -9,9 +9,9 @@ from cartwheel_monitor.language import _
 
 def every() -> list[Blueprint]:
     """The blueprints of all views."""
-    from cartwheel_monitor.page.views import about, fleet
+    from cartwheel_monitor.page.views import about, application, fleet
 
-    return [one.blueprint for one in (about, fleet)]
+    return [one.blueprint for one in (about, fleet, application)]
 
 
 def menu() -> list[tuple[str, str]]:
@@ -21,4 +21,4 @@ def menu() -> list[tuple[str, str]]:
 
 def app_menu() -> list[tuple[str, str]]:
     """The views about one application, by endpoint."""
-    return []
+    return [("application.show", _("Requests"))]
