@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -13,6 +14,7 @@ from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel_monitor import database
 from cartwheel_monitor.observations import Probe
+from cartwheel_monitor.page import site
 from cartwheel_monitor.page.reading import projects, traffic
 from cartwheel_monitor.page.reading.traffic import SPANS
 from cartwheel_monitor.rows import Row, of_probe
@@ -21,6 +23,8 @@ from tests.kit.monitored import Filled
 from tests.unit.monitor.page.kit import filled, page
 
 __all__ = ["filled", "page"]
+
+STATIC = Path(site.__file__).parent / "static"
 
 
 def store(filled: Filled) -> Path:
@@ -176,3 +180,11 @@ def test_plots_come_from_a_store_that_knows_no_deploys(page: FlaskClient, filled
     db.close()
     text = page.get("/apps/shop/").get_data(as_text=True)
     assert "Its history cannot be read" in text and "20.0/s" in text
+
+
+def test_uplot_is_as_it_was_published() -> None:
+    lines = (STATIC / "uplot" / "README").read_text()
+    known = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", lines, re.M)}
+    assert known.keys() == {"LICENSE", "uPlot.iife.min.js", "uPlot.min.css"}
+    for name, digest in known.items():
+        assert hashlib.sha256((STATIC / "uplot" / name).read_bytes()).hexdigest() == digest
