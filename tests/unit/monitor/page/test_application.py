@@ -161,10 +161,12 @@ def test_the_fleet_leads_to_it(page: FlaskClient) -> None:
     assert page.get("/apps/other/").status_code == 404
 
 
-def test_it_comes_without_a_store(page: FlaskClient, filled: Filled) -> None:
+def test_it_comes_without_a_store_and_with_an_empty_one(page: FlaskClient, filled: Filled) -> None:
     store(filled).unlink()
-    answer = page.get("/apps/shop/")
-    assert answer.status_code == 200 and "nothing known" in answer.get_data(as_text=True)
+    assert "nothing known" in page.get("/apps/shop/").get_data(as_text=True)
+    database.connect(store(filled)).close()
+    text = page.get("/apps/shop/").get_data(as_text=True)
+    assert "nothing known" in text and "cannot be read" not in text
 
 
 def test_it_says_that_a_store_is_torn(page: FlaskClient, filled: Filled) -> None:
