@@ -71,11 +71,12 @@ class Desk:
         if look.seen is not None:
             apps = tuple(one for one in look.seen.apps if one.app in host.apps)
             look = replace(look, seen=replace(look.seen, apps=apps))
-            self.cursors[host.name] = look.seen.cursor if look.seen else ""
         before = self._judge.looks.get(host.name)
+        self._judge.looked(look)
+        if look.seen is not None:
+            self.cursors[host.name] = look.seen.cursor
         self._store.add(rows.of_look(look, before))
         self.looks[host.name] = look
-        self._judge.looked(look)
         self._remember(look)
 
     def _remember(self, look: Look) -> None:

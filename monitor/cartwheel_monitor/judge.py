@@ -102,17 +102,18 @@ class Judge:
             self._forget([gone], probe.at)
 
     def looked(self, look: Look) -> None:
-        """A host answered, or did not. A host that does not answer leaves all else as it was."""
-        self._take(reach.of_look(look))
+        """A host answered, or did not. A host that does not answer leaves all else as it was.
+
+        An answer with which a rule cannot work raises, whatever it is; then no rule has counted."""
         if look.seen is None:
+            self._take(reach.of_look(look))
             return
         self._note(look)
         around = self._around(look)
-        named: set[Subject] = set()
-        for rule in RULES:
-            for verdict in rule(look, around):
-                named.add(verdict.subject)
-                self._take(verdict)
+        verdicts = [verdict for rule in RULES for verdict in rule(look, around)]
+        for verdict in (reach.of_look(look), *verdicts):
+            self._take(verdict)
+        named = {verdict.subject for verdict in verdicts}
         for app in look.seen.apps:
             if deploys.is_cut_off(app, self._unended.get((app.app, look.host), "")):
                 self._unended.pop((app.app, look.host), None)

@@ -44,8 +44,11 @@ class Facts:
 
 
 def local(at: float) -> str:
-    """A time for people, by the monitor's zone."""
-    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at))
+    """A time for people, by the monitor's zone; hosts wrote some of them."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def of(told: Told, facts: Facts, now: float, when: Callable[[float], str] = local) -> Message:

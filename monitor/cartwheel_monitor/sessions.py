@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Optional, Tuple
 
 import paramiko
 
-from cartwheel.host.wire.codec import WireError, from_disk
+from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.look import PROTOCOL, HostLook
 from cartwheel_monitor.watch_list import Host
 
 USER = "cartwheel-look"
 _MOST_BYTES = 1 << 20
+_NEARLY_SECONDS = 0.1
+# A host with a field of this size is broken, or wants to break the monitor's sums.
+_MOST = 1e24
+_MOST_DIGITS = 24
+_CURSOR = re.compile(r"[!-~]{0,4096}")  # it becomes a part of the next command
 _KEEPALIVE_SECONDS = 15
 # Linux: how long what was sent may stay unacknowledged before the connection is dead (tcp(7)).
 _USER_TIMEOUT_MS = 10_000
@@ -40,83 +46,48 @@ class Sessions:
 
     def __init__(self, key: Path) -> None:
         self._key = key
-        self._open: Dict[str, paramiko.Transport] = {}
+        self._open: Dict[Tuple[str, str, int], paramiko.Transport] = {}
         self._lock = threading.Lock()
 
     def look(self, host: Host, cursor: str, timeout: float) -> HostLook:
         """The host's answer since the cursor. Raises LookError."""
         until = time.monotonic() + timeout
         try:
-            try:
-                return self._asked(host, cursor, until, fresh=False)
-            except (EOFError, OSError, paramiko.SSHException):
-                # A kept connection may have died meanwhile; that is no trouble of the host.
-                self.forget(host.name)
-                return self._asked(host, cursor, until, fresh=True)
+            kept = self._kept(host)
+            if kept is not None:
+                # It may have died meanwhile; that is no trouble of the host.
+                with suppress(EOFError, OSError, paramiko.SSHException):
+                    return _asked(kept, cursor, until)
+                self.forget(host)
+            return _asked(self._connected(host, until), cursor, until)
         except LookError:
-            self.forget(host.name)
+            self.forget(host)
             raise
-        except paramiko.BadHostKeyException:
-            raise LookError("its host key has changed") from None
-        except paramiko.AuthenticationException:
-            raise LookError("it refuses the monitor's key") from None
-        except (EOFError, OSError, paramiko.SSHException, ValueError, WireError) as error:
-            self.forget(host.name)
-            raise LookError(_text(error, timeout)) from None
+        except (EOFError, OSError, paramiko.SSHException, ValueError, RecursionError) as error:
+            self.forget(host)
+            # paramiko has other errors for that, one for each place where it waits.
+            is_late = time.monotonic() >= until - _NEARLY_SECONDS
+            raise LookError(_text(error, timeout, is_late=is_late)) from None
 
-    def forget(self, name: str) -> None:
+    def forget(self, host: Host) -> None:
         """Close the host's connection, if there is one."""
-        with self._lock:
-            transport = self._open.pop(name, None)
-        if transport is not None:
-            _close(transport)
+        self._forget(host.place)
 
     def close(self) -> None:
         """Close all connections."""
-        for name in list(self._open):
-            self.forget(name)
+        for place in list(self._open):
+            self._forget(place)
 
-    def _asked(self, host: Host, cursor: str, until: float, *, fresh: bool) -> HostLook:
-        transport = self._transport(host, until, fresh=fresh)
-        channel = transport.open_session(timeout=_left(until))
-        try:
-            channel.settimeout(_left(until))
-            # paramiko waits for the reply without a timeout.
-            guard = threading.Timer(_left(until), _close, (transport,))
-            guard.daemon = True
-            guard.start()
-            try:
-                channel.exec_command(f"since {cursor}" if cursor else "state")
-            finally:
-                guard.cancel()
-            answer = b""
-            while True:
-                channel.settimeout(_left(until))
-                part = channel.recv(1 << 16)
-                if not part:
-                    break
-                answer += part
-                if len(answer) > _MOST_BYTES:
-                    raise LookError("its answer is too long")
-            if not answer:
-                said = channel.recv_stderr(1000).decode("utf-8", "replace").strip()
-                raise LookError(f"it gave no answer{f': {said}' if said else ''}")
-        finally:
-            channel.close()
-        found = from_disk(HostLook, json.loads(answer))
-        if found.protocol < PROTOCOL:
-            raise LookError("its look is of an earlier version: `fab monitor.install` renews it")
-        return found
+    def _forget(self, place: Tuple[str, str, int]) -> None:
+        with self._lock:
+            transport = self._open.pop(place, None)
+        if transport is not None:
+            _close(transport)
 
-    def _transport(self, host: Host, until: float, *, fresh: bool) -> paramiko.Transport:
+    def _kept(self, host: Host) -> Optional[paramiko.Transport]:
         with self._lock:
-            known = self._open.get(host.name)
-        if known is not None and known.is_active() and not fresh:
-            return known
-        made = self._connected(host, until)
-        with self._lock:
-            self._open[host.name] = made
-        return made
+            found = self._open.get(host.place)
+        return found if found is not None and found.is_active() else None
 
     def _connected(self, host: Host, until: float) -> paramiko.Transport:
         raw = socket.create_connection((host.address or host.name, host.port), _left(until))
@@ -126,14 +97,15 @@ class Sessions:
         transport = paramiko.Transport(raw)
         try:
             transport.banner_timeout = transport.auth_timeout = _left(until)
-            wanted = {kind: key for kind, _, key in (one.partition(" ") for one in host.keys)}
+            wanted = {(kind, key) for kind, _, key in (one.partition(" ") for one in host.keys)}
+            kinds = {kind for kind, _key in wanted}
             options = transport.get_security_options()
             options.key_types = [
-                kind for kind in options.key_types if _family(kind) in wanted
+                kind for kind in options.key_types if _family(kind) in kinds
             ] or options.key_types
             transport.start_client(timeout=_left(until))
             given = transport.get_remote_server_key()
-            if given.get_base64() != wanted.get(given.get_name()):
+            if (given.get_name(), given.get_base64()) not in wanted:
                 raise LookError("its host key has changed")
             transport.auth_publickey(
                 USER, paramiko.Ed25519Key.from_private_key_file(str(self._key))
@@ -143,7 +115,62 @@ class Sessions:
         except BaseException:
             _close(transport)
             raise
+        with self._lock:
+            self._open[host.place] = transport
         return transport
+
+
+def _asked(transport: paramiko.Transport, cursor: str, until: float) -> HostLook:
+    channel = transport.open_session(timeout=_left(until))
+    try:
+        channel.settimeout(_left(until))
+        # paramiko waits for the reply without a timeout.
+        guard = threading.Timer(_left(until), _close, (transport,))
+        guard.daemon = True
+        guard.start()
+        try:
+            channel.exec_command(f"since {cursor}" if cursor else "state")
+        finally:
+            guard.cancel()
+        answer = b""
+        while True:
+            channel.settimeout(_left(until))
+            part = channel.recv(1 << 16)
+            if not part:
+                break
+            answer += part
+            if len(answer) > _MOST_BYTES:
+                raise LookError("its answer is too long")
+        if not answer:
+            said = channel.recv_stderr(1000).decode("utf-8", "replace").strip()
+            raise LookError(f"it gave no answer{f': {said}' if said else ''}")
+    finally:
+        channel.close()
+    return _read(answer)
+
+
+def _read(answer: bytes) -> HostLook:
+    """Numbers that no host has are refused: sums with them fail. Raises LookError, ValueError."""
+    known = json.loads(answer, parse_float=_float, parse_int=_int, parse_constant=_float)
+    found = from_disk(HostLook, known)
+    if found.protocol < PROTOCOL:
+        raise LookError("its look is of an earlier version: `fab monitor.install` renews it")
+    if _CURSOR.fullmatch(found.cursor) is None:
+        raise LookError("its answer ends with a cursor that is none")
+    return found
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not abs(value) < _MOST:  # also what is no number (nan)
+        raise LookError(f"its answer has a number that no host has: {text[:20]}")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise LookError(f"its answer has a number that no host has: {text[:20]}...")
+    return int(text)
 
 
 def _close(transport: paramiko.Transport) -> None:
@@ -165,8 +192,10 @@ def _left(until: float) -> float:
     return left
 
 
-def _text(error: BaseException, timeout: float) -> str:
-    if isinstance(error, (socket.timeout, TimeoutError)):
+def _text(error: BaseException, timeout: float, *, is_late: bool) -> str:
+    if is_late or isinstance(error, (socket.timeout, TimeoutError)):
         return f"no answer within {timeout:g} s"
+    if isinstance(error, paramiko.AuthenticationException):
+        return "it refuses the monitor's key"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())

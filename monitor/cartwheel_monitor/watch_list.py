@@ -1,6 +1,6 @@
 """What to watch: one file for each project, which `fab monitor.install` writes and removes.
 
-The files are this user's alone: they hold the addresses of messengers.
+The files are root's, and the monitor's group may read them: they hold the addresses of messengers.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ class Host:
     port: int = 22
     keys: Tuple[str, ...] = ()
     apps: Tuple[str, ...] = ()
+
+    @property
+    def place(self) -> Tuple[str, str, int]:
+        """Which one it is: two projects may each have hosts of the same name."""
+        return self.name, self.address, self.port
 
 
 @dataclass(frozen=True)

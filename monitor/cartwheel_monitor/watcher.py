@@ -14,7 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple, Union
 
@@ -73,7 +73,7 @@ class Watcher:
         self._ending = threading.Event()
         self._lists: object = None
         self._unread: Dict[str, str] = {}
-        self._cursors: Dict[str, str] = {}
+        self._cursors: Dict[Tuple[str, str, int], str] = {}
 
     def stop(self) -> None:
         """End `run` soon; may be called from a signal handler."""
@@ -136,10 +136,10 @@ class Watcher:
             )
         host, began = target.host, time.monotonic()
         try:
-            seen = self._sessions.look(host, self._cursors.get(host.name, ""), target.timeout)
+            seen = self._sessions.look(host, self._cursors.get(host.place, ""), target.timeout)
         except LookError as error:
             return Look(host.name, time.time(), None, str(error), time.monotonic() - began)
-        self._cursors[host.name] = seen.cursor
+        self._cursors[host.place] = seen.cursor
         return Look(host.name, time.time(), seen, "", time.monotonic() - began)
 
     # In the loop
@@ -168,8 +168,8 @@ class Watcher:
         if isinstance(target, HostTarget) and isinstance(answer, Look):
             for desk in self._desks.values():
                 for host in desk.listed.hosts:
-                    if _same(host, target.host):
-                        desk.looked(host, answer)
+                    if host.place == target.host.place:
+                        _judge(desk, host, answer)
                         dues.append(desk.next_look(answer))
         return min(dues, default=None)
 
@@ -185,8 +185,8 @@ class Watcher:
         for name, listed in wanted.items():
             if name not in self._desks:
                 self._desks[name] = desk = Desk(listed, self._places)
-                for host, cursor in desk.cursors.items():
-                    self._cursors.setdefault(host, cursor)
+                for host in listed.hosts:
+                    self._cursors.setdefault(host.place, desk.cursors.get(host.name, ""))
         targets = list(_targets(found))
         every = min((one.every for one in found), default=1.0)
         self._schedule.set_targets(targets, now, every)
@@ -211,12 +211,17 @@ def _targets(lists: List[WatchList]) -> Iterator[Target]:
             yield SiteTarget(listed.project, site, listed.timeout)
         for host in listed.hosts:
             target = HostTarget(host, listed.timeout + LOOK_MORE_SECONDS)
-            hosts.setdefault((host.name, host.address, host.port), target)
+            hosts.setdefault(host.place, target)
     yield from hosts.values()
 
 
-def _same(host: Host, other: Host) -> bool:
-    return (host.name, host.address, host.port) == (other.name, other.address, other.port)
+def _judge(desk: Desk, host: Host, look: Look) -> None:
+    """Whatever a host has said, the others are watched."""
+    try:
+        desk.looked(host, look)
+    except Exception as error:
+        problem = f"its answer cannot be judged: {type(error).__name__}"
+        desk.looked(host, replace(look, seen=None, problem=problem))
 
 
 def _failed(target: Target, problem: str) -> Union[Probe, Look]:
