@@ -39,7 +39,8 @@ def install(scene: Scene, out: Output) -> int:
 def uninstall(scene: Scene, out: Output, yes: bool = False) -> int:
     """Let the monitor watch this project no more.
 
-    No host lets it look any more. With its last project the monitor itself goes, and its history.
+    No host lets it look for this project any more, and its history goes. With its last project the
+    monitor itself goes.
     """
     from cartwheel.commands import monitor
 

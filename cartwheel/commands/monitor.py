@@ -60,7 +60,8 @@ def install(scene: Scene) -> Installed:
     name = own.hosts[0]
     if report.exit_code:
         return Installed(name, report, {}, {}, {})
-    asked = AllowMonitor(name, str(_asked(own, "key").get("key", "")), (), __version__)
+    public = str(_asked(own, "key").get("key", ""))
+    asked = AllowMonitor(_key_name(scene, name), public, (), __version__)
     allowed = _on_each(scene, tuple(one.host for one in watched), asked)
     may = [one for one in watched if one.host.name in successes(allowed)]
     listed = watch_list(scene.settings, may, messengers, heartbeat, scene.operator.who)
@@ -94,14 +95,20 @@ class Uninstalled:
 
 
 def uninstall(scene: Scene) -> Uninstalled:
-    """Watch this project no more: no host lets the monitor look for it. With the last project the
-    monitor itself goes, with its history."""
+    """Watch this project no more: no host lets the monitor look for it, and its history goes. With
+    the last project the monitor itself goes."""
     own = monitor_scene(scene)
     name = own.hosts[0]
+    try:
+        # Before the keys: a monitor that is refused tells people so.
+        _place(own, {scene.settings.slug: None})
+    except Exception:
+        _forbid(scene, name)  # a monitor that is gone for good must not keep its keys
+        raise
     left = _forbid(scene, name)
-    _place(own, {scene.settings.slug: None})
     others = _asked(own, "projects")
     if others.get("projects"):
+        _asked(own, f"forget --project {shlex.quote(scene.settings.slug)}")
         return Uninstalled(name, left, is_gone=False)
     raise_failures(ask.uninstall(own, keep_shared=False, now=False))
     return Uninstalled(name, left, is_gone=True)
@@ -200,7 +207,13 @@ def _watched(scene: Scene, host: Host, target: Target) -> WatchedHost:
 
 
 def _forbid(scene: Scene, monitor: str) -> dict[str, CartwheelError]:
-    return failures(_on_each(scene, _to_watch(scene), ForbidMonitor(monitor)))
+    asked = ForbidMonitor(_key_name(scene, monitor))
+    return failures(_on_each(scene, _to_watch(scene), asked))
+
+
+def _key_name(scene: Scene, monitor: str) -> str:
+    """A host may be watched for several projects: each brings the key, and takes its own away."""
+    return f"{scene.settings.slug}@{monitor}"
 
 
 def _on_each(scene: Scene, hosts: tuple[Host, ...], asked: Request[T]) -> dict[str, Result[T]]:

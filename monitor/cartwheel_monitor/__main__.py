@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -22,6 +23,8 @@ from cartwheel_monitor.watch_list import WatchList
 from cartwheel_monitor.watcher import LOOK_MORE_SECONDS, SecondWatcherError, Watcher
 
 _LATE_SECONDS = 60.0
+_FORGET_SECONDS = 15.0
+_POLL_SECONDS = 0.2
 _ALL = 1_000_000
 
 
@@ -36,6 +39,7 @@ def main() -> int:
     commands: Dict[str, Callable[[], Dict[str, Json]]] = {
         "key": lambda: {"key": key.public_line(places.key)},
         "projects": lambda: {"projects": [one.project for one in _lists(places)]},
+        "forget": lambda: _forgotten(places, asked.project),
         "try": lambda: _tried(places, asked.project),
         "test": lambda: _tested(places, asked.project),
         "status": lambda: _status(places),
@@ -56,7 +60,10 @@ def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cartwheel_monitor")
     parser.add_argument(
         "command",
-        choices=("watch", "key", "projects", "try", "test", "status", "silence", "incidents"),
+        choices=(
+            *("watch", "key", "projects", "forget", "try", "test", "status", "silence"),
+            "incidents",
+        ),
     )
     parser.add_argument("--project", default="")
     parser.add_argument("--for", dest="seconds", type=float, default=0.0)
@@ -85,6 +92,35 @@ def _list(places: Places, project: str) -> WatchList:
         if one.project == project:
             return one
     raise ProblemError(f"{project} is not watched here")
+
+
+def _forgotten(places: Places, project: str) -> Dict[str, Json]:
+    """Delete all that is known of a project that is not watched any more."""
+    folder = places.project(project)
+    if folder.name != project or any(one.project == project for one in _lists(places)):
+        raise ProblemError(f"{project} is still watched here")
+    end = time.monotonic() + _FORGET_SECONDS
+    while _is_known(places, project) and time.monotonic() < end:  # the watcher writes there
+        time.sleep(_POLL_SECONDS)
+    is_there = folder.is_dir()
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ProblemError(f"{folder} cannot be removed: {error.strerror}") from None
+    return {"forgotten": is_there}
+
+
+def _is_known(places: Places, project: str) -> bool:
+    """Whether a watcher that runs still has the project."""
+    try:
+        found = json.loads(places.status.read_text(encoding="utf-8"))
+        is_late = time.time() - places.status.stat().st_mtime > _LATE_SECONDS
+    except (OSError, ValueError):
+        return False
+    hosts = found.get("hosts") if isinstance(found, dict) else None
+    return not is_late and isinstance(hosts, dict) and project in hosts
 
 
 def _tried(places: Places, project: str) -> Dict[str, Json]:

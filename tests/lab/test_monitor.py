@@ -199,6 +199,24 @@ def test_a_deploy_that_fails_is_told(scenery: Scenery) -> None:
     until(lambda: any("deploy" in one for one in scenery.heard()), 60, shown="the deploy")
 
 
+def test_another_project_with_the_same_host_keeps_it(
+    scenery: Scenery, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    blog = new_project(tmp_path_factory.mktemp("blog"))
+    blog.settings(settings(scenery.web).replace('"shop"', '"blog"'))
+    blog.write("ops", "json://127.0.0.1:9999/room-of-the-team")
+    blog.fab("setup", "-H", scenery.web.name)
+    blog.fab("monitor.install", "-H", scenery.monitor.name)
+    keys = "cat /var/lib/cartwheel/look/.ssh/authorized_keys"
+    assert len(scenery.web.sh(keys).splitlines()) == 2
+    said = blog.fab("monitor.uninstall", "-H", scenery.monitor.name, "--yes").out
+    assert "it still watches other projects" in said
+    assert scenery.monitor.sh("ls /srv/cartwheel-monitor/shared/projects").split() == ["shop"]
+    assert len(scenery.web.sh(keys).splitlines()) == 1
+    until(lambda: _is_well(scenery), 30, shown="it looks into the host for the shop")
+    blog.fab("uninstall", "-H", scenery.web.name, "--yes")
+
+
 def test_nothing_is_left_of_it(scenery: Scenery) -> None:
     refused = scenery.project.fab("monitor.uninstall", "-H", scenery.monitor.name, code=1)
     assert "use --yes" in refused.err

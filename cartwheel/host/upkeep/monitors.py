@@ -51,7 +51,7 @@ from cartwheel.host.watch.look import main
 
 sys.exit(main({version!r}))
 """
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,255}")
 _KEY = re.compile(r"(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}")
 _SOURCE = re.compile(r"[0-9A-Za-z.:/*?!_-]+")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,40}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from cartwheel.commands.scene import Scene
 from cartwheel.commands.typed import Typed
 from cartwheel.errors import HostError, UsageError
 from cartwheel.events import silent
+from cartwheel.host.wire.monitors import ForbidMonitor
 from cartwheel.host.wire.output import Ran
 from cartwheel.plan.host_plan import Operator
+from cartwheel.project.monitor_app import PROGRAM
 from cartwheel.settings.hosts import Host
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
@@ -66,6 +69,30 @@ def test_the_host_of_the_monitor(
 def test_it_is_on_one_host(known: tuple[Host, ...], named: tuple[str, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         monitor.monitor_scene(scene(*known, named=named))
+
+
+def test_a_project_takes_only_its_own_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host may be watched by the same monitor for another project too."""
+    done: list[object] = []
+
+    def said(_own: Scene, words: str, _on_line: Callable[[str, str], None]) -> dict[str, Ran]:
+        done.append(words.removeprefix(f"{PROGRAM} "))
+        answer = '{"projects": ["blog"]}' if words.endswith("projects") else "{}"
+        for line in ("{", answer[1:]):
+            _on_line("mon1", line)
+        return {"mon1": Ran(0, "1")}
+
+    def on_each(_scene: Scene, hosts: tuple[Host, ...], asked: object) -> dict[str, object]:
+        done.append((tuple(host.name for host in hosts), asked))
+        return {}
+
+    monkeypatch.setattr(monitor, "sources", lambda _cache: Path("/sources"))
+    monkeypatch.setattr(ask, "run_command", said)
+    monkeypatch.setattr(monitor, "_on_each", on_each)
+    monkeypatch.setattr(monitor, "_place", lambda _own, lists: done.append(lists))
+    assert not monitor.uninstall(scene(WEB, MONITOR)).is_gone
+    forbidden = (("web1",), ForbidMonitor("shop@mon1"))
+    assert done == [{"shop": None}, forbidden, "projects", "forget --project shop"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +57,15 @@ def running(places: Places) -> Iterator[Watcher]:
     finally:
         found.stop()
         thread.join(20)
+
+
+def program(places: Places, *words: str) -> subprocess.CompletedProcess[str]:
+    """`python -m cartwheel_monitor`, as `fab` runs it there."""
+    return subprocess.run(
+        [sys.executable, "-m", "cartwheel_monitor", *words],
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "CARTWHEEL_SHARED": str(places.shared)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 def row(places: Places, project: str, name: str, is_so: Callable[[Row], bool]) -> Row:
@@ -120,6 +132,23 @@ def test_two_projects_with_hosts_of_the_same_name(places: Places) -> None:
             assert row(places, "shop", "web1", lambda one: one["at"])["state"] == "well"
         assert {"since 1/2", "state"} >= set(one.asked) - {""}
         assert set(other.asked) - {""} == {"state"}
+
+
+def test_a_project_that_is_watched_no_more_is_forgotten(places: Places) -> None:
+    with server(answer=said()) as served:
+        for project in ("shop", "blog"):
+            watch(places, project, served.host)
+        with running(places):
+            row(places, "shop", "web1", lambda one: one["at"])
+            refused = program(places, "forget", "--project", "shop")
+            assert (refused.returncode, refused.stderr) == (1, "shop is still watched here\n")
+            (places.lists / "shop.json").unlink()
+            done = program(places, "forget", "--project", "shop")
+            assert json.loads(done.stdout) == {"forgotten": True}, done.stderr
+            row(places, "blog", "web1", lambda one: one["at"])
+        left = [one.name for one in (places.shared / "projects").iterdir()]
+        assert left == ["blog"]
+        assert program(places, "forget", "--project", "../shared").returncode == 1
 
 
 def test_halves_of_characters_hold_no_store_up(places: Places) -> None:
