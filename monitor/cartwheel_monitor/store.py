@@ -274,7 +274,7 @@ class Store:
             except Exception as error:
                 self._failed(error)
                 failures += 1
-            if ending and failures in (0, 2):  # one failure may be a lock
+            if ending and failures != 1:  # one failure may be a lock
                 with suppress(sqlite3.Error):
                     if self._db is not None:
                         self._db.close()

@@ -463,6 +463,21 @@ def test_a_folder_that_cannot_be_used_loses_only_what_is_too_much(
     assert again(folder)[0].book == STATE.book
 
 
+def test_a_store_that_cannot_write_ends_when_it_is_closed(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_RETRY_SECONDS", (0.01,))
+    attempts: list[str] = []
+    monkeypatch.setattr(Store, "_failed", lambda _self, error: attempts.append(str(error)))
+    (memory / LOG).mkdir()
+    store = opened(memory)
+    store.open()
+    store.note("something")
+    wait_for(lambda: len(attempts) > 3, "it was tried some times")
+    store.close()
+    assert not store._thread.is_alive()
+
+
 def test_a_file_that_was_moved_away_is_begun_anew(memory: Path) -> None:
     fill(memory)
     store = opened(memory)
