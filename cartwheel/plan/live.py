@@ -93,6 +93,10 @@ def _notes(look: HostLook, app: AppLook) -> Iterator[str]:
     }
     yield from (text for text, holds in marks.items() if holds)
     yield from (text for disk in look.disks if (text := _of_disk(disk)))
+    for what, why in look.unread.items():
+        owner, colon, part = what.partition(": ")
+        if not colon or owner == app.app:
+            yield f"not read: {part if colon else what}: {why}"
 
 
 def _of_disk(disk: DiskLook) -> str:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import Dict, Iterable, List, Mapping, Optional
 
-from cartwheel_monitor import messages, remembered, rows
+from cartwheel_monitor import messages, remembered, rows, unread
 from cartwheel_monitor.database import Keeping
 from cartwheel_monitor.heartbeat import Heartbeat
 from cartwheel_monitor.judge import Judge, Watched
@@ -70,7 +70,12 @@ class Desk:
         """A host was looked into; other projects' applications there are left out."""
         if look.seen is not None:
             apps = tuple(one for one in look.seen.apps if one.app in host.apps)
-            look = replace(look, seen=replace(look.seen, apps=apps))
+            parts = {
+                what: why
+                for what, why in look.seen.unread.items()
+                if unread.app_of(what) in ("", *host.apps)
+            }
+            look = replace(look, seen=replace(look.seen, apps=apps, unread=parts))
         before = self._judge.looks.get(host.name)
         self._judge.looked(look)
         if look.seen is not None:

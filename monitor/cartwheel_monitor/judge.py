@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cartwheel.host.wire.look import AppLook
-from cartwheel_monitor import incidents, pulse, quiet, recent
+from cartwheel_monitor import incidents, pulse, quiet, recent, unread
 from cartwheel_monitor.incidents import Book, Incident, Member, Told
 from cartwheel_monitor.limits import DEFAULTS, Limits
 from cartwheel_monitor.observations import Around, History, Look, NoHistory, Probe, Usual
@@ -117,8 +117,7 @@ class Judge:
         for app in look.seen.apps:
             if deploys.is_cut_off(app, self._unended.get((app.app, look.host), "")):
                 self._unended.pop((app.app, look.host), None)
-        if not look.seen.unread:
-            self._forget_unnamed(look, named)
+        self._forget_unnamed(look, named)
         self._looks[look.host] = look
 
     # What is to be done
@@ -308,9 +307,12 @@ class Judge:
         )
 
     def _forget_unnamed(self, look: Look, named: set[Subject]) -> None:
-        """What a whole look does not mention any more is gone from the host."""
+        """What a look does not mention any more is gone from the host, unless it could not be
+        read."""
         known = [one for one in self._pulses if one.host == look.host and one.kind != HOST.name]
-        self._forget([one for one in known if one not in named], look.at)
+        hidden = look.seen.unread if look.seen else {}
+        gone = [one for one in known if one not in named and not unread.hides(hidden, one)]
+        self._forget(gone, look.at)
 
     def _forget_unwatched(self, now: float) -> None:
         hosts = self._watched.hosts

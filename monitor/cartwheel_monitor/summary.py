@@ -6,10 +6,12 @@ from typing import Dict, Iterable, Iterator, List
 
 from cartwheel_monitor import messages
 from cartwheel_monitor.desk import Desk
+from cartwheel_monitor.observations import Look
 from cartwheel_monitor.records import Json, of_silence
 from cartwheel_monitor.subjects import Subject
 
 FORMAT = 1
+_MOST_UNREAD = 3
 
 
 def of(desks: Iterable[Desk], unread: Dict[str, str], now: float) -> Dict[str, Json]:
@@ -48,8 +50,16 @@ def _targets(desk: Desk) -> Iterator[Json]:
             "name": host.name,
             "state": "not looked at yet" if look is None else "trouble" if bad else "well",
             "at": look.at if look else None,
-            "detail": _detail(look.problem, look.seconds) if look else "",
+            "detail": _of_look(look) if look else "",
         }
+
+
+def _of_look(look: Look) -> str:
+    unread = look.seen.unread if look.seen else {}
+    parts = [f"not read: {what}: {why}" for what, why in sorted(unread.items())]
+    if len(parts) > _MOST_UNREAD:
+        parts[_MOST_UNREAD:] = [f"{len(parts) - _MOST_UNREAD} more"]
+    return "; ".join((_detail(look.problem, look.seconds), *parts))
 
 
 def _detail(problem: str, seconds: float) -> str:

@@ -18,7 +18,7 @@ SOURCES = sorted(MONITOR.rglob("*.py"))
 # Pure: what they say follows from what they are given.
 PURE = {
     *("incidents.py", "judge.py", "limits.py", "observations.py", "pulse.py", "quiet.py"),
-    *("recent.py", "records.py", "rows.py", "subjects.py"),
+    *("recent.py", "records.py", "rows.py", "subjects.py", "unread.py"),
     *(f"rules/{one.name}" for one in (MONITOR / "rules").glob("*.py")),
 }
 IO = {"os", "pathlib", "socket", "sqlite3", "subprocess", "sys", "threading", "time", "urllib"}

@@ -116,13 +116,34 @@ def test_what_is_gone_from_a_host_is_over(gone: Look) -> None:
     assert not judge.down
 
 
-def test_a_look_with_parts_that_could_not_be_read_ends_nothing() -> None:
+@pytest.mark.parametrize("what", ["late", "size", "units", "shop: of another version"])
+def test_a_look_with_parts_that_could_not_be_read_ends_nothing_there(what: str) -> None:
     judge = Judge(WATCHED)
     down(judge, AT)
-    judge.looked(look(AT + 60, None, unread={"shop": "slow"}))
+    judge.looked(look(AT + 60, None, unread={what: "slow"}))
     assert texts(judge, AT + 60) == []
     judge.looked(Look("web1", AT + 80, None, "refused"))
     assert texts(judge, AT + 80) == []
+
+
+@pytest.mark.parametrize(
+    "what", ["shop: requests", "shop: entries", "shop: frozen.json", "shop: timer tick", "blog: x"]
+)
+def test_a_part_that_is_never_read_keeps_nothing_else_open(what: str) -> None:
+    judge = Judge(WATCHED)
+    down(judge, AT)
+    judge.looked(look(AT + 60, replace(SHOP, processes=()), unread={what: "of its own"}))
+    assert texts(judge, AT + 60) == ["recovered process"]
+
+
+def test_a_timer_that_cannot_be_read_is_not_over() -> None:
+    judge = Judge(WATCHED)
+    failed = TimerLook("tick", "failed", number=7)
+    assert down(judge, AT, replace(SHOP, timers=(failed,))) == ["opened timer"]
+    judge.looked(look(AT + 60, unread={"shop: timer tick": "refused"}))
+    assert texts(judge, AT + 60) == []
+    judge.looked(look(AT + 80, unread={"shop: timer tock": "refused"}))
+    assert texts(judge, AT + 80) == ["recovered timer"]
 
 
 def test_what_is_watched_no_more_is_over() -> None:

@@ -151,6 +151,22 @@ def test_a_project_that_is_watched_no_more_is_forgotten(places: Places) -> None:
         assert program(places, "forget", "--project", "../shared").returncode == 1
 
 
+def test_what_could_not_be_read_is_shown(places: Places) -> None:
+    unread = {
+        "units": "systemctl does not answer",
+        "shop: requests": "/log cannot be read",
+        "blog: requests": "/other cannot be read",
+    }
+    with server(answer=said(unread=unread)) as served:
+        watch(places, "shop", served.host)
+        with running(places):
+            detail = str(row(places, "shop", "web1", lambda one: one["at"])["detail"])
+    assert detail.split("; ")[1:] == [
+        "not read: shop: requests: /log cannot be read",
+        "not read: units: systemctl does not answer",
+    ]
+
+
 def test_halves_of_characters_hold_no_store_up(places: Places) -> None:
     half = "\ud800"
     app = {

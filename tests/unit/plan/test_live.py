@@ -107,3 +107,10 @@ def test_a_disk(disk: DiskLook, note: str) -> None:
 )
 def test_a_quantile(counts: tuple[int, ...], share: float, bound: float | None) -> None:
     assert quantile(Requests(times=counts), share) == bound
+
+
+def test_what_could_not_be_read_is_noted() -> None:
+    unread = {"late": "not all", "shop: requests": "no log", "blog: requests": "no other log"}
+    found = live(replace(host(), unread=unread), "shop")
+    assert found is not None
+    assert found.notes == ("not read: late: not all", "not read: requests: no log")
