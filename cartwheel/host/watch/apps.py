@@ -123,8 +123,9 @@ class App:
 
     # -- what is asked
 
-    def health(self) -> tuple[str | None, float | None]:
-        """What is wrong with the answer through the web server, and when the certificate ends."""
+    def health(self) -> tuple[str | None, tuple[float, float] | None]:
+        """What is wrong with the answer through the web server, and when the certificate begins
+        and ends."""
         probe = self.manifest.get("probe")
         kind = sites.of_app(self.app)
         site = units.text_of(kind.site(self.app), 1 << 20) if kind else ""
@@ -134,10 +135,10 @@ class App:
         host = str(probe.get("host", ""))
         if end == "app" and secure_port and probe and port and not self.is_stopped:
             return front.ask(self._question(probe, secure_port, secure=True))
-        until = front.shown_until(secure_port, host) if secure_port else None
+        dates = front.shown(secure_port, host) if secure_port else None
         if not probe or not port or not self.release or self.is_stopped:
-            return None, until
-        return front.ask(self._question(probe, int(port[1]), secure=False))[0], until
+            return None, dates
+        return front.ask(self._question(probe, int(port[1]), secure=False))[0], dates
 
     def _question(self, probe: Mapping[str, object], port: int, *, secure: bool) -> front.Question:
         return front.Question(

@@ -32,22 +32,22 @@ class Question:
         self.by_proxy = by_proxy
 
 
-def ask(asked: Question, seconds: float = SECONDS) -> tuple[str | None, float | None]:
+def ask(asked: Question, seconds: float = SECONDS) -> tuple[str | None, tuple[float, float] | None]:
     """One request; the time limit is for all of it. What is wrong ("" for nothing, None where that
-    is not known), and when the certificate ends (seconds since the epoch)."""
-    end, until = time.monotonic() + seconds, None
+    is not known), and when the certificate begins and ends (seconds since the epoch)."""
+    end, dates = time.monotonic() + seconds, None
     try:
         with socket.create_connection(("127.0.0.1", asked.port), timeout=seconds) as plain:
             if not asked.secure:
                 return _judged(asked, _exchanged(plain, asked, end)), None
             secure, certificate = _secured(plain, asked.host)
-            until = ends(certificate)
+            dates = validity(certificate)
             with secure:
-                return _judged(asked, _exchanged(secure, asked, end)), until
+                return _judged(asked, _exchanged(secure, asked, end)), dates
     except socket.timeout:  # TimeoutError from Python 3.10 on
-        return f"{asked.path} did not answer within {seconds:g} s", until
+        return f"{asked.path} did not answer within {seconds:g} s", dates
     except OSError as error:
-        return _no_answer(asked, error), until
+        return _no_answer(asked, error), dates
 
 
 def _no_answer(asked: Question, error: OSError) -> str:
@@ -68,13 +68,13 @@ def _secured(plain: socket.socket, host: str) -> tuple[socket.socket, bytes]:
     return secure, secure.getpeercert(binary_form=True) or b""
 
 
-def shown_until(port: int, host: str, seconds: float = SECONDS) -> float | None:
-    """When the certificate ends that is shown on this port; None where none is."""
+def shown(port: int, host: str, seconds: float = SECONDS) -> tuple[float, float] | None:
+    """When the certificate begins and ends that is shown on this port; None where none is."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=seconds) as plain:
             secure, certificate = _secured(plain, host)
             secure.close()
-            return ends(certificate)
+            return validity(certificate)
     except OSError:
         return None
 
@@ -117,10 +117,8 @@ def _judged(asked: Question, answer: bytes) -> str | None:
     return f"{asked.path} answered {status} instead of {asked.status}"
 
 
-def ends(certificate: bytes) -> float | None:
-    """When a certificate ends, from its DER (RFC 5280, 4.1); None if it is none."""
-    from datetime import datetime, timezone
-
+def validity(certificate: bytes) -> tuple[float, float] | None:
+    """When a certificate begins and ends, from its DER (RFC 5280, 4.1); None if it is none."""
     try:
         _tag, outer = _value(certificate)
         _tag, rest = _value(outer)
@@ -129,18 +127,25 @@ def ends(certificate: bytes) -> float | None:
             after = rest
         for _skipped in ("serialNumber", "signature", "issuer"):
             _tag, _text, after = _first(after)
-        _tag, validity = _value(after)
-        _tag, _not_before, after = _first(validity)
+        _tag, both = _value(after)
+        tag, text, after = _first(both)
+        begin = _time(tag, text)
         tag, text, _after = _first(after)
-        digits = text.decode("ascii")
-        if tag == 0x17:  # UTCTime has two digits of the year, until 2049
-            digits = ("19" if digits >= "5" else "20") + digits
-        numbers = [int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, 14, 2))]
-        year, month, day, hour, minute, second = numbers
-        then = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-        return then.timestamp()
+        return begin, _time(tag, text)
     except (ValueError, IndexError):
         return None
+
+
+def _time(tag: int, text: bytes) -> float:
+    """Raises ValueError."""
+    from datetime import datetime, timezone
+
+    digits = text.decode("ascii")
+    if tag == 0x17:  # UTCTime has two digits of the year, until 2049
+        digits = ("19" if digits >= "5" else "20") + digits
+    numbers = [int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, 14, 2))]
+    year, month, day, hour, minute, second = numbers
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp()
 
 
 def _value(data: bytes) -> tuple[int, bytes]:

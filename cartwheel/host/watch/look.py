@@ -114,13 +114,13 @@ class _Asking(threading.Thread):
         super().__init__(daemon=True)
         self.app = app.app
         self._app = app
-        self._found: tuple[str | None, float | None] = (None, None)
+        self._found: tuple[str | None, tuple[float, float] | None] = (None, None)
         self.start()
 
     def run(self) -> None:
         self._found = self._app.health()
 
-    def answer(self) -> tuple[str | None, float | None]:
+    def answer(self) -> tuple[str | None, tuple[float, float] | None]:
         self.join(SECONDS)
         return self._found
 
@@ -183,7 +183,8 @@ def _put_together(parts: dict[str, object]) -> Table:
             found.append({"app": name, "problem": f"it could not be read within {SECONDS:g} s"})
             continue
         if isinstance(front, list):
-            told["front"], told["until"] = front
+            told["front"], dates = front
+            told["valid_from"], told["until"] = dates or (None, None)
         found.append(told)
         if isinstance(place, list):
             places[name] = (int(place[0]), int(place[1]), int(place[2]))

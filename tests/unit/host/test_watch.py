@@ -324,14 +324,25 @@ def test_of_a_long_log_the_newest_part_counts(
 # -- certificates
 
 
-def test_when_a_certificate_ends() -> None:
+def test_when_a_certificate_begins_and_ends() -> None:
     one = certificate("shop.example")
-    assert front.ends(one.der) == one.one.not_valid_after_utc.timestamp()
+    begin, end = one.one.not_valid_before_utc, one.one.not_valid_after_utc
+    assert front.validity(one.der) == (begin.timestamp(), end.timestamp())
 
 
 @pytest.mark.parametrize("text", [b"", b"0", b"\x30\x82", b"x" * 40, b"\x30\x03\x30\x84\xff"])
 def test_what_is_no_certificate_ends_never(text: bytes) -> None:
-    assert front.ends(text) is None
+    assert front.validity(text) is None
+
+
+def test_an_answer_has_both_dates_of_the_certificate() -> None:
+    parts: timers.Table = {"names": ["shop"], "app shop": {"app": "shop"}}
+    parts["front shop"] = ["", [5.0, 9.0]]
+    (found,) = record(wire.HostLook, look._put_together(parts)).apps
+    assert (found.front, found.valid_from, found.until) == ("", 5.0, 9.0)
+    parts["front shop"] = [None, None]
+    (found,) = record(wire.HostLook, look._put_together(parts)).apps
+    assert (found.front, found.valid_from, found.until) == (None, None, None)
 
 
 # -- timers
