@@ -31,7 +31,8 @@ class Answer:
 
 
 def ask(site: Site, timeout: float) -> Answer:
-    """One request; it ends within the timeout, also where a server sends a byte now and then."""
+    """One request; it ends within the timeout, also where a server sends a byte now and then. Only
+    the system's look-up of a name may take longer, and then no answer is a good one."""
     at, began = time.time(), time.monotonic()
     connection = _Connection(site, timeout)
     # A timeout of a socket begins anew with each byte. This one does not.
@@ -41,7 +42,9 @@ def ask(site: Site, timeout: float) -> Answer:
     status, problem = None, ""
     try:
         status = connection.get()
-        if status not in site.status:
+        if connection.was_cut:
+            problem = _late(timeout)
+        elif status not in site.status:
             problem = f"it answered {status}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         problem = _text(error, timeout, late=connection.was_cut)
@@ -60,23 +63,26 @@ class _Connection:
         self._port = parts.port or (443 if self._secure else 80)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._site, self._timeout = site, timeout
+        self._end = time.monotonic() + timeout
         self._socket: Optional[socket.socket] = None
         self.was_cut = False
         self.until: Optional[float] = None
         self.valid_from: Optional[float] = None
 
     def get(self) -> int:
-        raw = socket.create_connection(
-            (self._site.address or self._name, self._port), self._timeout
-        )
-        self._socket = raw
+        self._socket = self._connected()
         if self._secure:
             context = ssl.create_default_context(cadata=self._site.ca or None)
-            secure = context.wrap_socket(raw, server_hostname=self._name)
-            self._socket = secure
+            secure = context.wrap_socket(
+                self._socket, server_hostname=self._name, do_handshake_on_connect=False
+            )
+            self._socket = secure  # before the handshake, which may hang
+            self._refuse_late()
+            secure.do_handshake()
             shown = secure.getpeercert() or {}
             self.until = _time(shown.get("notAfter"))
             self.valid_from = _time(shown.get("notBefore"))
+        self._refuse_late()
         client = http.client.HTTPConnection(self._name, self._port, timeout=self._timeout)
         client.sock = self._socket
         default = 443 if self._secure else 80
@@ -87,15 +93,40 @@ class _Connection:
         answer.read(_READ_BYTES)
         return answer.status
 
+    def _connected(self) -> socket.socket:
+        """To the first address that takes it; the time is shared among all that are left. Raises
+        OSError."""
+        where = self._site.address or self._name
+        found = socket.getaddrinfo(where, self._port, type=socket.SOCK_STREAM)
+        every = list(dict.fromkeys(str(each[4][0]) for each in found))
+        for place, address in enumerate(every):
+            left = self._end - time.monotonic()
+            if left <= 0:
+                break
+            with suppress(*(() if address is every[-1] else (OSError,))):
+                pause = left / (len(every) - place)
+                made = socket.create_connection((address, self._port), pause)
+                made.settimeout(self._timeout)
+                return made
+        raise socket.timeout
+
+    def _refuse_late(self) -> None:
+        if self.was_cut:
+            raise socket.timeout
+
     def cut(self) -> None:
         self.was_cut = True
         if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # not that of an SSLSocket, which forgets its state
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
+
+
+def _late(timeout: float) -> str:
+    return f"no answer within {timeout:g} s"
 
 
 def _time(text: object) -> Optional[float]:
@@ -104,7 +135,7 @@ def _time(text: object) -> Optional[float]:
 
 def _text(error: BaseException, timeout: float, *, late: bool) -> str:
     if late or isinstance(error, (socket.timeout, TimeoutError)):
-        return f"no answer within {timeout:g} s"
+        return _late(timeout)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not valid: {error.verify_message}"
     if isinstance(error, socket.gaierror):

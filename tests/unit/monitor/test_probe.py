@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,8 @@ Say = Callable[[socket.socket], None]
 
 
 @contextmanager
-def server(say: Say, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Says that to each connection, after its request."""
+def server(say: Say, context: ssl.SSLContext | None = None, pause: float = 0.0) -> Iterator[int]:
+    """Says that to each connection, after its request; `pause`: before a handshake."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -35,6 +35,7 @@ def server(say: Say, context: ssl.SSLContext | None = None) -> Iterator[int]:
 
     def answer(client: socket.socket) -> None:
         try:
+            time.sleep(pause)
             with context.wrap_socket(client, server_side=True) if context else client as one:
                 one.recv(65536)
                 say(one)
@@ -126,6 +127,68 @@ def test_the_request_is_for_the_name_at_the_address() -> None:
     assert f"\r\nHost: shop.example.org:{port}\r\n".encode() in heard[0]
 
 
+@pytest.mark.parametrize(("lookup", "pause"), [(0.7, 0.0), (0.3, 0.4)], ids=["name", "handshake"])
+def test_an_answer_that_is_late_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lookup: float, pause: float
+) -> None:
+    """However the time was spent."""
+    find = socket.getaddrinfo
+
+    def slow(*given: object, **more: object) -> object:
+        time.sleep(lookup)
+        return find(*given, **more)  # type: ignore[arg-type]  # as they were given
+
+    context, root = secured(tmp_path)
+    with server(lambda client: client.sendall(OK), context, pause) as port:
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        site = Site(url=f"https://shop.example.org:{port}/", address="127.0.0.1", ca=root)
+        found = probe.ask(site, 0.5)
+    assert found.problem == "no answer within 0.5 s"
+
+
+def test_a_handshake_that_never_ends() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            client, _ = listener.accept()
+            client.sendall(b"\x16\x03\x03\x40\x00")  # a long part of a handshake
+            while True:
+                client.sendall(b"\0")
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    began = time.monotonic()
+    found = probe.ask(Site(url=f"https://127.0.0.1:{listener.getsockname()[1]}/"), 0.5)
+    assert found.problem == "no answer within 0.5 s"
+    assert time.monotonic() - began < 3
+    listener.close()
+    thread.join(10)
+
+
+def test_another_address_of_the_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(lambda client: client.sendall(OK)) as port:
+        answers = [(2, 1, 6, "", (one, port)) for one in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **_more: (
+            answers if given[0] == "shop.example.org" else [(2, 1, 6, "", (given[0], port))]
+        ))  # fmt: skip
+        assert probe.ask(Site(url=f"http://shop.example.org:{port}/"), 5).problem == ""
+
+
+def secured(
+    folder: Path, name: str = "shop.example.org", days: int = 30
+) -> tuple[ssl.SSLContext, str]:
+    """A server's side of TLS, and who vouches for it."""
+    root = authority()
+    issued = certificate(name, by=root, days=(-10, days))
+    (folder / "chain.pem").write_text(issued.pem)
+    (folder / "key.pem").write_text(issued.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    return context, root.pem
+
+
 @pytest.mark.parametrize(
     ("days", "name", "problem"),
     [
@@ -135,14 +198,9 @@ def test_the_request_is_for_the_name_at_the_address() -> None:
     ],
 )
 def test_https(tmp_path: Path, days: int, name: str, problem: str) -> None:
-    root = authority()
-    issued = certificate(name, by=root, days=(-10, days))
-    (tmp_path / "chain.pem").write_text(issued.pem)
-    (tmp_path / "key.pem").write_text(issued.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
+    context, root = secured(tmp_path, name, days)
     with server(lambda client: client.sendall(OK), context) as port:
-        site = Site(url=f"https://shop.example.org:{port}/", address="127.0.0.1", ca=root.pem)
+        site = Site(url=f"https://shop.example.org:{port}/", address="127.0.0.1", ca=root)
         found = probe.ask(site, 5)
         unknown = probe.ask(Site(url=site.url, address="127.0.0.1"), 5)
     assert found.problem.startswith(problem)
