@@ -776,8 +776,8 @@ class Notify(Model):
 class Monitor(Model):
     """What a monitor watches, and when it tells the messengers of [notify] (docs/monitor.md)."""
 
-    every_seconds: float = Field(default=20, ge=5, le=3600)
-    """How often each site and each host is looked at."""
+    every_seconds: float = Field(default=20, ge=5, le=120)
+    """How often each site and each host is looked at; rules count what happens in three minutes."""
     timeout_seconds: float = Field(default=5, ge=0.5, le=60)
     """A site or host that has not answered by then does not answer."""
     urls: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")], ...] = Field(

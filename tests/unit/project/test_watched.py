@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.codec import from_disk
@@ -26,6 +27,14 @@ def settings(**tables: Any) -> Settings:
 def host(name: str, address: str, monitor: str | None = None, *, web: bool = True) -> WatchedHost:
     made = Host(name, "here", monitor_address=monitor)
     return WatchedHost(made, address, 22, ("ssh-ed25519 AAAA",), web)
+
+
+def test_it_looks_often_enough_for_its_own_rules() -> None:
+    most = settings(monitor={"every_seconds": 120}).monitor.every_seconds
+    limits = DEFAULTS
+    assert most < min(limits.window_seconds, limits.stale_seconds, limits.restart_seconds)
+    with pytest.raises(ValidationError):
+        settings(monitor={"every_seconds": 121})
 
 
 WEB1, WEB2 = host("web1", "192.0.2.1"), host("web2", "192.0.2.2", "10.0.0.2:2022")
