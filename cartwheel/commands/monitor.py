@@ -13,6 +13,7 @@ from cartwheel.commands import ask, notifying
 from cartwheel.commands.deploy import deploy
 from cartwheel.commands.scene import Scene, connect, located, raise_failures, reach, targets
 from cartwheel.commands.setup import setup
+from cartwheel.commands.tls import roots_of
 from cartwheel.decoded import Fields
 from cartwheel.errors import CartwheelError, HostError, UsageError
 from cartwheel.fleet.locking import lock_all
@@ -53,6 +54,7 @@ def install(scene: Scene) -> Installed:
     Raises UsageError, and what keeps the monitor's own host from being deployed to."""
     messengers = notifying.addresses(scene)
     heartbeat = scene.secret(scene.settings.monitor.heartbeat, "monitor.heartbeat")
+    roots = roots_of(scene.settings, scene.project)
     own = monitor_scene(scene)
     watched = watched_hosts(scene)
     raise_failures(setup(own))
@@ -64,7 +66,7 @@ def install(scene: Scene) -> Installed:
     asked = AllowMonitor(_key_name(scene, name), public, (), __version__)
     allowed = _on_each(scene, tuple(one.host for one in watched), asked)
     may = [one for one in watched if one.host.name in successes(allowed)]
-    listed = watch_list(scene.settings, may, messengers, heartbeat, scene.operator.who)
+    listed = watch_list(scene.settings, may, messengers, heartbeat, roots)
     _place(own, {scene.settings.slug: listed})
     said = _asked(own, f"try --project {shlex.quote(scene.settings.slug)}")
     tried = {str(host): str(problem) for host, problem in said.items()}

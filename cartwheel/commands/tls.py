@@ -65,12 +65,12 @@ def source_of(scene: Scene, end: End) -> Source:
     if settings.tls_end != end:
         return None
     if settings.tls.acme:
-        return order_of(settings, _roots_of(settings, scene.project))
+        return order_of(settings, roots_of(settings, scene.project))
     return certificate_of(settings, scene.project, scene.taken)
 
 
-def _roots_of(settings: Settings, project: Path) -> str:
-    """The roots of a private CA as PEM."""
+def roots_of(settings: Settings, project: Path) -> str:
+    """The roots of a private CA as PEM; "" without one. Raises UsageError."""
     if settings.tls.ca is None:
         return ""
     data = _read(project, settings.tls.ca, "tls.ca")
@@ -101,7 +101,7 @@ def check_certificate(settings: Settings, project: Path) -> None:
     that is there."""
     tls = settings.tls
     if tls.acme:
-        _roots_of(settings, project)
+        roots_of(settings, project)
     if tls.certificate is None or tls.key is None:
         return
     key: Hidden | None = None

@@ -47,14 +47,14 @@ def watch_list(
     hosts: Iterable[WatchedHost],
     messengers: Mapping[str, Hidden],
     heartbeat: Hidden | None,
-    who: str,
+    roots: str = "",
 ) -> Hidden:
-    """The list as the monitor reads it; secret, because it has addresses of messengers."""
+    """The list as the monitor reads it; secret, because it has addresses of messengers. `roots`: of
+    a private CA, as PEM."""
     asked, every = settings.monitor, list(hosts)
     fields: Fields = {
         "format": FORMAT,
         "project": settings.slug,
-        "by": who,
         "every": asked.every_seconds,
         "timeout": asked.timeout_seconds,
         "sites": [
@@ -63,6 +63,7 @@ def watch_list(
                 "url": url,
                 "status": [settings.health.status],
                 "hosts": on,
+                "ca": roots if url.startswith("https:") else "",
             }
             for url, on in sites(settings, every).items()
         ],
@@ -104,7 +105,10 @@ def sites(settings: Settings, hosts: Iterable[WatchedHost]) -> dict[str, list[st
     web, path = settings.web, settings.health.path
     own = next((name for name in web.server_names if name[0] not in _NO_NAMES), None)
     if own is None:
-        return {_url("http", one.address, web.listen, path): [one.host.name] for one in serving}
+        return {
+            _url("http", one.monitor_address[0], web.listen, path): [one.host.name]
+            for one in serving
+        }
     secure = settings.tls.is_on or settings.health.scheme == "https"
     if secure:
         port = settings.tls.listen if settings.tls.is_on else _PORTS["https"]

@@ -72,7 +72,9 @@ class _Connection:
     def get(self) -> int:
         self._socket = self._connected()
         if self._secure:
-            context = ssl.create_default_context(cadata=self._site.ca or None)
+            context = ssl.create_default_context()
+            if self._site.ca:
+                context.load_verify_locations(cadata=self._site.ca)
             secure = context.wrap_socket(
                 self._socket, server_hostname=self._name, do_handshake_on_connect=False
             )

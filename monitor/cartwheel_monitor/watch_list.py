@@ -20,7 +20,8 @@ _NONE = Hidden("")
 @dataclass(frozen=True)
 class Site:
     """A site, asked as a visitor would. `address`: where to connect, if not to the name in `url`;
-    `status`: the statuses that are right. `hosts`: those that serve it."""
+    `status`: the statuses that are right. `hosts`: those that serve it.
+    `ca`: roots that are trusted too, as PEM."""
 
     app: str = ""
     url: str = ""
@@ -53,7 +54,6 @@ class WatchList:
 
     format: int = FORMAT
     project: str = ""
-    by: str = ""
     every: float = 20.0
     timeout: float = 5.0
     sites: Tuple[Site, ...] = ()

@@ -44,7 +44,7 @@ WORKER = host("work1", "192.0.2.3", web=False)
 @pytest.mark.parametrize(
     ("tables", "urls"),
     [
-        ({}, {"http://192.0.2.1/healthz": ["web1"], "http://192.0.2.2/healthz": ["web2"]}),
+        ({}, {"http://192.0.2.1/healthz": ["web1"], "http://10.0.0.2/healthz": ["web2"]}),
         (
             {"web": {"server_names": ["*.example.org", "shop.example.org"]}},
             {"http://shop.example.org/healthz": ["web1", "web2"]},
@@ -90,10 +90,10 @@ def test_the_monitor_reads_what_is_written() -> None:
         health={"status": 204},
     )
     text = watched.watch_list(
-        given, [WEB1, WEB2], {"ops": Hidden("json://x/")}, Hidden("https://beat/"), "ann@desk"
+        given, [WEB1, WEB2], {"ops": Hidden("json://x/")}, Hidden("https://beat/")
     )
     found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
-    assert (found.project, found.by, found.every, found.timeout) == ("shop", "ann@desk", 30, 5)
+    assert (found.project, found.every, found.timeout) == ("shop", 30, 5)
     assert [(one.name, one.address, one.port) for one in found.hosts] == [
         ("web1", "192.0.2.1", 22),
         ("web2", "10.0.0.2", 2022),
@@ -108,9 +108,16 @@ def test_the_monitor_reads_what_is_written() -> None:
     assert watched_by(found).apps == {"shop": {"web1", "web2"}}
 
 
+def test_a_private_ca_is_trusted_where_there_is_https() -> None:
+    urls = ["https://a.example.org/", "http://b.example.org/"]
+    text = watched.watch_list(settings(monitor={"urls": urls}), [WEB1], {}, None, "PEM")
+    found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
+    assert {one.url: one.ca for one in found.sites} == dict(zip(urls, ["PEM", ""], strict=True))
+
+
 def test_the_defaults_are_those_of_the_rules() -> None:
     """docs/settings.md and the monitor say the same."""
-    text = watched.watch_list(settings(), [WEB1], {}, None, "ann")
+    text = watched.watch_list(settings(), [WEB1], {}, None)
     found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
     assert limits_of(found) == DEFAULTS
     assert Keeping(found.history_days, found.history_bytes) == Keeping()
