@@ -52,7 +52,7 @@ class Deployed:
 @dataclass(frozen=True)
 class State:
     """What must survive a restart. `unended`: by app and host, what a journal began. `deployed`: by
-    app."""
+    app. `closed`: apps in maintenance, by a host that says so."""
 
     pulses: Mapping[Subject, Pulse] = field(default_factory=dict)
     book: Book = field(default_factory=Book)
@@ -60,6 +60,7 @@ class State:
     silences: tuple[Silence, ...] = ()
     unended: Mapping[tuple[str, str], str] = field(default_factory=dict)
     deployed: Mapping[str, Deployed] = field(default_factory=dict)
+    closed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Judge:
@@ -84,7 +85,7 @@ class Judge:
         self._silences = known.silences
         self._unended = dict(known.unended)
         self._deployed = dict(known.deployed)
-        self._closed: dict[str, str] = {}  # apps in maintenance, by a host that says so
+        self._closed = dict(known.closed)
         self._looks: dict[str, Look] = {}
         self._window = recent.Window(limits.window_seconds)
         self._restarts: dict[str, recent.Restarts] = {}
@@ -193,16 +194,13 @@ class Judge:
     def state(self) -> State:
         """All that must survive a restart; pulses of what is well are not needed."""
         pulses = {
-            one: found for one, found in self._pulses.items() if found.bad or found != Pulse()
-        }
-        kept = {
             one: replace(found, good=0) if found.state == "well" else found
-            for one, found in pulses.items()
+            for one, found in self._pulses.items()
             if found.state == "down" or found.bad
         }
         return State(
-            kept, self._book, dict(self._locked), self._silences, dict(self._unended),
-            dict(self._deployed),
+            pulses, self._book, dict(self._locked), self._silences, dict(self._unended),
+            dict(self._deployed), dict(self._closed),
         )  # fmt: skip
 
     # How
@@ -321,8 +319,8 @@ class Judge:
             seen = self._looks.pop(host).seen
             for app in seen.apps if seen else ():
                 self._window.forget(app.app, host)
-                self._close(app.app, host, is_closed=False)
             self._restarts.pop(host, None)
+        self._closed = {app: host for app, host in self._closed.items() if host in hosts}
         for key in [one for one in self._trails if one[0] not in hosts]:
             del self._trails[key]
 

@@ -94,6 +94,7 @@ def of_state(state: State) -> dict[str, Json]:
             for app, one in state.deployed.items()
         ],
         "unended": [[app, host, what] for (app, host), what in state.unended.items()],
+        "closed": [[app, host] for app, host in state.closed.items()],
     }
 
 
@@ -114,11 +115,11 @@ def state(found: Json) -> State:
     every = [one for one in map(incident, _list(known.get("open"))) if one is not None]
     locked = {
         (str(app), str(host)): float(at)
-        for app, host, at in _threes(known.get("locked"))
+        for app, host, at in _rows(known.get("locked"), 3)
         if isinstance(at, (int, float))
     }
     unended = {
-        (str(app), str(host)): str(what) for app, host, what in _threes(known.get("unended"))
+        (str(app), str(host)): str(what) for app, host, what in _rows(known.get("unended"), 3)
     }
     deployed = {
         text(one, "app"): Deployed(
@@ -126,9 +127,10 @@ def state(found: Json) -> State:
         )
         for one in _tables(known.get("deployed"))
     }
+    closed = {str(app): str(host) for app, host in _rows(known.get("closed"), 2)}
     return State(
         pulses, book(every, int(number(known, "next_number"))), locked,
-        silences(known.get("silences")), unended, deployed,
+        silences(known.get("silences")), unended, deployed, closed,
     )  # fmt: skip
 
 
@@ -185,10 +187,9 @@ def _list(found: Json) -> list[Json]:
     return found if isinstance(found, list) else []
 
 
-def _threes(found: Json) -> Iterator[tuple[Json, Json, Json]]:
-    for one in map(_list, _list(found)):
-        if len(one) == 3:  # noqa: PLR2004 - as the name says
-            yield one[0], one[1], one[2]
+def _rows(found: Json, size: int) -> Iterator[list[Json]]:
+    """The lists of this size."""
+    yield from (one for one in map(_list, _list(found)) if len(one) == size)
 
 
 def _tables(found: Json) -> Iterator[dict[str, Json]]:

@@ -90,6 +90,17 @@ def test_a_closed_site_is_no_trouble_until_it_is_open() -> None:
     assert texts(judge, AT + 90) == ["opened site"]
 
 
+def test_a_site_is_still_closed_after_a_restart() -> None:
+    judge = Judge(WATCHED)
+    judge.looked(look(AT, replace(SHOP, closed=True)))
+    again = Judge(WATCHED, state=records.state(records.of_state(judge.state())))
+    for number in range(4):
+        again.probed(Probe("shop", AT + 10 * number, 503, 0.1, "503"))
+    assert texts(again, AT + 60) == []
+    unwatched = Judge(Watched(frozenset({"web2"})), state=judge.state())
+    assert unwatched.state().closed == {}
+
+
 def test_a_deploy_restarts_processes_and_is_no_trouble() -> None:
     judge = Judge(WATCHED)
     for number in range(5):

@@ -53,6 +53,7 @@ STATE = State(
     silences=(Silence(NOW + 60, "a test", "ann", app="blog"),),
     unended={("shop", "web1"): "migrate 3"},
     deployed={"shop": Deployed(NOW - 900, "deploy", "1.0.aa", "ann")},
+    closed={"blog": "web1"},
 )
 
 
