@@ -1,7 +1,7 @@
 """How far a monitor has read: it gets this with an answer, and sends it with the next question.
 
-One word: `1/TIME/APP:SEQ:INODE:OFFSET/...`; SEQ is the last entry of the app's journal, INODE and
-OFFSET are the place in the access log of its site.
+One word: `1/TIME/APP:SEQ:INODE:OFFSET/...`; TIME is in seconds and tenths, SEQ is the last entry of
+the app's journal, INODE and OFFSET are the place in the access log of its site.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 MOST_BYTES = 4096
 _PLACE = r"[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?:\d{1,10}:\d{1,20}:\d{1,16}"
-_CURSOR = re.compile(rf"1/\d{{1,12}}(?:/{_PLACE})*")
+_CURSOR = re.compile(rf"1/\d{{1,12}}(?:\.\d)?(?:/{_PLACE})*")
 
 # An app's SEQ, INODE and OFFSET.
 Place = tuple[int, int, int]
@@ -33,7 +33,7 @@ def read(word: str) -> tuple[float, dict[str, Place]]:
 
 def write(now: float, places: Mapping[str, Place]) -> str:
     """Apps for which there is no room begin anew with each look."""
-    word = f"1/{int(now)}"
+    word = f"1/{now:.1f}"
     for app, (seq, inode, offset) in sorted(places.items()):
         place = f"/{app}:{seq}:{inode}:{offset}"
         if len(word) + len(place) <= MOST_BYTES:

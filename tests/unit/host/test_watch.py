@@ -27,7 +27,7 @@ from cartwheel.ssh.bundle import host_modules
 from tests.kit.certificates import certificate
 
 R = TypeVar("R")
-CURSOR = "1/1796059014/hello:1:2547819:5489/shop.staging:40:9:0"
+CURSOR = "1/1796059014.5/hello:1:2547819:5489/shop.staging:40:9:0"
 
 
 def record(kind: type[R], value: object) -> R:
@@ -59,6 +59,8 @@ def answer_to(word: str, monkeypatch: pytest.MonkeyPatch) -> int:
         "since 2/1796059014",
         "since 1/1796059014/hello:1:2",
         "since 1/1796059014/hello:-1:2:3",
+        "since 1/1796059014.55/hello:1:2:3",
+        "since 1/1796059014./hello:1:2:3",
         "since 1/1796059014/hello:\u0661:2:3",
         "since 1/" + "9" * 13,
         "since 1/1" + "/a:1:1:1" * 600,
@@ -92,9 +94,10 @@ def test_words_of_the_table_are_answered(
 def test_a_cursor_says_how_far_each_app_was_read() -> None:
     assert cursor.is_one(CURSOR)
     before, places = cursor.read(CURSOR)
-    assert before == 1796059014.0
+    assert before == 1796059014.5
     assert places == {"hello": (1, 2547819, 5489), "shop.staging": (40, 9, 0)}
     assert cursor.write(before, places) == CURSOR
+    assert cursor.read("1/1796059014/hello:1:2:3")[0] == 1796059014.0, "of an earlier version"
     assert cursor.is_one(cursor.write(0, {}))
     assert not cursor.is_one(CURSOR + "/a:1:1:1" * 600)
 
