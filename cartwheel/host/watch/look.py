@@ -55,37 +55,29 @@ def main(version: str) -> int:
 
 def find(since: str | None) -> Iterator[tuple[str, object]]:
     """The parts of the answer, each as soon as it is known: `host`, `names`, `disk N`, `app NAME`,
-    `place NAME`, and `unread NAME` with why."""
+    `place NAME`, `front NAME`; and with why: `broken NAME` of an app, `unread NAME`."""
     yield "host", host.look()
     names = apps.names()
     yield "names", names
     before, places = cursor.read(since) if since else (0.0, {})
-    every = [apps.App(name) for name in names]
+    every: list[apps.App] = []
+    wanted: list[str] = []
+    for name in names:
+        try:
+            app = apps.App(name)
+            wanted += app.all_units()
+            every.append(app)
+        except Exception as error:
+            yield f"broken {name}", _why(error)
     fronts = [_Asking(one) for one in every]
-    states, shown = yield from _units(every)
+    states, shown = yield from _units(wanted)
     at, held = Moment(time.time(), host.booted(), states, shown), units.locks()
     for one in every:
-        place = places.get(one.app)
-        entries, seq = one.entries(place[0] if place else None)
-        requests, (_seq, inode, offset) = one.requests(place, at.now - before)
-        yield f"place {one.app}", [seq, inode, offset]
-        told = {
-            "app": one.app,
-            "release": one.release,
-            "version": str(one.manifest.get("version", "")),
-            "since": one.since,
-            "locked": one.is_locked(held, states),
-            **one.marks(),
-            "processes": one.processes(shown),
-            "timers": one.timer_looks(at),
-            "entries": entries,
-            "requests": requests,
-            "problem": one.problem,
-        }
-        told["pending"] = bool(told["pending"]) and not told["locked"]
-        yield f"app {one.app}", told
-        for what, why in one.unread.items():
-            yield f"unread {what}", why
+        try:
+            found = list(_of_app(one, places.get(one.app), before, at, held))
+        except Exception as error:
+            found = [(f"broken {one.app}", _why(error))]
+        yield from found
     for asking in fronts:
         yield f"front {asking.app}", asking.answer()
     roots = [place for one in every for place in (one.root, one.root + "/shared")]
@@ -93,15 +85,49 @@ def find(since: str | None) -> Iterator[tuple[str, object]]:
         yield f"disk {number}", disk
 
 
+def _of_app(
+    one: apps.App,
+    place: cursor.Place | None,
+    before: float,
+    at: Moment,
+    held: set[tuple[int, int, int]],
+) -> Iterator[tuple[str, object]]:
+    entries, seq = one.entries(place[0] if place else None)
+    requests, (_seq, inode, offset) = one.requests(place, at.now - before)
+    yield f"place {one.app}", [seq, inode, offset]
+    told = {
+        "app": one.app,
+        "release": one.release,
+        "version": str(one.manifest.get("version", "")),
+        "since": one.since,
+        "locked": one.is_locked(held, at.states),
+        **one.marks(),
+        "processes": one.processes(at.shown),
+        "timers": one.timer_looks(at),
+        "entries": entries,
+        "requests": requests,
+        "problem": one.problem,
+    }
+    told["pending"] = bool(told["pending"]) and not told["locked"]
+    yield f"app {one.app}", told
+    for what, why in one.unread.items():
+        yield f"unread {what}", why
+
+
+def _why(error: Exception) -> str:
+    """A file of the host's has a form that nobody has foreseen. Its text may be in the error."""
+    return f"unexpected {type(error).__name__}"
+
+
 def _units(
-    every: list[apps.App],
+    wanted: list[str],
 ) -> Generator[tuple[str, object], None, tuple[dict[str, str], dict[str, units.Properties]]]:
     """Ask systemd. (The value of this generator: all units, and those that should run.)"""
     states: dict[str, str] = {}
     shown: dict[str, units.Properties] = {}
     try:
         states = units.listing()
-        shown = units.states(unit for one in every for unit in one.all_units())
+        shown = units.states(wanted)
     except units.Unknown as error:
         yield "unread units", str(error)
     return states, shown
@@ -129,8 +155,9 @@ class _Asking(threading.Thread):
 
 
 def found_in_time(find_all: Find, seconds: float) -> Iterator[tuple[str, object]]:
-    """What a child finds within this time; `late` is among it if that was not all. It holds none
-    of our standard streams: sshd waits until nobody does."""
+    """What a child finds within this time; `late` is among it if that was not all, `failed` with
+    why if it could not go on. It holds none of our standard streams: sshd waits until nobody
+    does."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -151,6 +178,8 @@ def found_in_time(find_all: Find, seconds: float) -> Iterator[tuple[str, object]
         if name == "end":
             return
         yield name, value
+        if name == "failed":
+            return
     yield "late", None
 
 
@@ -160,9 +189,13 @@ def _be_the_child(find_all: Find, writing: int) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(nothing, fd)
-        for part in find_all():
-            os.write(writing, json.dumps(part).encode() + b"\n")
-        os.write(writing, b'["end", null]\n')
+        last: tuple[str, object] = ("end", None)
+        try:
+            for part in find_all():
+                os.write(writing, json.dumps(part).encode() + b"\n")
+        except Exception as error:
+            last = ("failed", _why(error))
+        os.write(writing, json.dumps(last).encode() + b"\n")
         status = 0
     finally:
         os._exit(status)
@@ -170,17 +203,22 @@ def _be_the_child(find_all: Find, writing: int) -> None:
 
 def _put_together(parts: dict[str, object]) -> Table:
     """The fields of `wire.look.HostLook`."""
-    late = "late" in parts
+    how = f": {parts['failed']}" if "failed" in parts else f" within {SECONDS:g} s"
     known, names = parts.get("host"), parts.get("names")
     answer: Table = dict(known) if isinstance(known, dict) else {}
     unread = {name[7:]: str(why) for name, why in parts.items() if name.startswith("unread ")}
-    if late:
-        unread["late"] = f"not all could be read within {SECONDS:g} s"
+    for one in ("late", "failed"):
+        if one in parts:
+            unread[one] = f"not all could be read{how}"
     found, places = [], {}
     for name in names if isinstance(names, list) else []:
         told, front, place = (parts.get(f"{what} {name}") for what in ("app", "front", "place"))
+        broken = parts.get(f"broken {name}")
         if not isinstance(told, dict):
-            found.append({"app": name, "problem": f"it could not be read within {SECONDS:g} s"})
+            why = f": {broken}" if broken else how
+            found.append({"app": name, "problem": f"it could not be read{why}"})
+            if broken:
+                unread[f"{name}: state"] = str(broken)
             continue
         if isinstance(front, list):
             told["front"], dates = front

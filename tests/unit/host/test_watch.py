@@ -134,6 +134,52 @@ def test_a_child_that_dies_is_no_whole_answer() -> None:
     assert dict(look.found_in_time(find, 5.0)) == {"host": {"cpus": 2}, "late": None}
 
 
+def test_a_child_that_fails_says_why() -> None:
+    def find() -> Iterator[tuple[str, object]]:
+        yield "host", {"cpus": 2}
+        yield "names", ["shop"]
+        raise ValueError("secret")
+
+    found = dict(look.found_in_time(find, 5.0))
+    assert found["failed"] == "unexpected ValueError"
+    answer = record(wire.HostLook, look._put_together(found))
+    assert answer.unread == {"failed": "not all could be read: unexpected ValueError"}
+    assert answer.apps[0].problem == "it could not be read: unexpected ValueError"
+
+
+def app_on_disk(root: Path, counts: dict[str, object]) -> None:
+    """As a deploy leaves it, as far as a look needs it."""
+    release = root / "releases" / "1.0.aa"
+    release.mkdir(parents=True)
+    (release / "release.json").write_text('{"version": "1.0"}')
+    (release / "http.sock").symlink_to("instances/web/http.sock")
+    (root / "current").symlink_to("releases/1.0.aa")
+    (root / "assigned.json").write_text(json.dumps({"counts": counts}))
+
+
+def test_an_app_with_damaged_files_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps, "RECORDS", str(tmp_path))
+    monkeypatch.setattr(apps, "root_of", lambda app: str(tmp_path / app))
+    broken: dict[str, dict[str, object]] = {"a": {"web": 1}, "b": {"x": "many"}, "c": {"x": [1]}}
+    for name, counts in broken.items():
+        app_on_disk(tmp_path / name, counts)
+        (tmp_path / f"{name}.json").write_text("{}")
+    (tmp_path / "a" / "timers").mkdir()
+    found = dict(look.found_in_time(lambda: look.find(None), 20.0))
+    answer = record(wire.HostLook, look._put_together(found))
+    assert {one.app: one.problem for one in answer.apps} == {
+        "a": "",
+        "b": "it could not be read: unexpected ValueError",
+        "c": "it could not be read: unexpected TypeError",
+    }
+    assert answer.unread["b: state"] == "unexpected ValueError"
+    assert answer.apps[0].release == "1.0.aa"
+    assert "late" not in answer.unread
+    assert answer.disks
+
+
 def test_an_answer_that_is_too_long_is_cut_and_says_so() -> None:
     entries = [{"seq": number, "message": "x" * 500} for number in range(50)]
     every = [{"app": f"a{number}", "entries": entries} for number in range(30)]
