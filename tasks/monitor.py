@@ -67,7 +67,7 @@ def status(scene: Scene, out: Output) -> int:
 
     found = monitor.status(scene)
     out.table(status_rows(found), HEADS)
-    troubles = list(trouble_lines(found, scene))
+    troubles = list(trouble_lines(found))
     for line in (*troubles, *silence_lines(found)):
         out.say(line)
     out.put(status=found, troubles=troubles)

@@ -117,8 +117,23 @@ def uninstall(scene: Scene) -> Uninstalled:
 
 
 def status(scene: Scene) -> Fields:
-    """What the monitor says of itself and of everything that it watches. Raises CartwheelError."""
-    return _asked(monitor_scene(scene), "status")
+    """What the monitor says of itself, and of what it watches for this project; `unwatched`: which
+    hosts it does not watch. Raises CartwheelError."""
+    found, slug = _asked(monitor_scene(scene), "status"), scene.settings.slug
+    own = {
+        key: [one for one in found.get(key, ()) if one.get("project") == slug]
+        for key in ("targets", "open", "silences")
+    }
+    watched = found.get("hosts", {}).get(slug, [])
+    problems = (*found.get("problems", ()), *found.get("project_problems", {}).get(slug, ()))
+    return {
+        "format": found.get("format"),
+        "time": found.get("time"),
+        "problems": list(problems),
+        "hosts": watched,
+        "unwatched": [host.name for host in _to_watch(scene) if host.name not in watched],
+        **own,
+    }
 
 
 def test(scene: Scene) -> Fields:
@@ -148,7 +163,12 @@ def unwatched(scene: Scene) -> list[str]:
         return []
     some = replace(scene, chosen=tuple(host for host in scene.chosen if ROLE not in host.roles))
     answers = ask.read(some, AskMonitors())
-    bare = [host for host, one in successes(answers).items() if not one.keys]
+    mine = _key_name(scene, "")
+    bare = [
+        host
+        for host, one in successes(answers).items()
+        if not any(name.startswith(mine) for name in one.keys)
+    ]
     return [f"{hosts_text(bare)}: not watched; `fab monitor.install` adds them"] if bare else []
 
 

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cartwheel.decoded import Fields
-from cartwheel.project.monitor_app import ROLE
-from cartwheel.settings.hosts import BALANCER_ROLE
 from cartwheel.telling import age_text, hosts_text
 from cartwheel.terminal.format import minute
 
 if TYPE_CHECKING:
     from cartwheel.commands.monitor import Installed
-    from cartwheel.commands.scene import Scene
 
 HEADS = ("WATCHED", "STATE", "LAST LOOK", "DETAIL")
 INCIDENT_HEADS = ("NO", "BEGAN", "LASTED", "WHAT", "APP", "HOSTS", "RELEASE", "TOLD")
@@ -45,19 +42,14 @@ def status_rows(found: Fields) -> list[tuple[str, ...]]:
     ]
 
 
-def trouble_lines(found: Fields, scene: Scene) -> Iterator[str]:
+def trouble_lines(found: Fields) -> Iterator[str]:
     """What is wrong: with the monitor itself, with what it watches; and what it does not watch."""
     yield from (f"the monitor: {one}" for one in found.get("problems", ()))
     for one in found.get("open", ()):
         yield f"incident {one['number']} since {minute(one['began'])}: {one['title']}"
-    hosts = {
-        host.name
-        for host in scene.known
-        if (scene.runs_app(host) or BALANCER_ROLE in host.roles) and ROLE not in host.roles
-    }
-    missing = sorted(hosts - set(found.get("hosts", {}).get(scene.settings.slug, ())))
-    if missing:
-        yield f"{hosts_text(missing)}: not watched; `fab monitor.install` adds them"
+    if found.get("unwatched"):
+        hosts = hosts_text(found["unwatched"])
+        yield f"{hosts}: not watched; `fab monitor.install` adds them"
 
 
 def silence_lines(found: Fields) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List
+from typing import Dict, Iterable, Iterator
 
 from cartwheel_monitor import messages
 from cartwheel_monitor.desk import Desk
@@ -15,14 +15,14 @@ _MOST_UNREAD = 3
 
 
 def of(desks: Iterable[Desk], unread: Dict[str, str], now: float) -> Dict[str, Json]:
-    """All projects together. `unread`: lists that could not be read, and why."""
+    """All projects together. `unread`: lists that could not be read, and why. `problems` are of the
+    monitor as a whole, `project_problems` of what it keeps and tells of each project."""
     every = list(desks)
-    problems: List[Json] = [f"its list {name} is not read: {why}" for name, why in unread.items()]
-    problems += [text for desk in every for text in desk.problems()]
     return {
         "format": FORMAT,
         "time": now,
-        "problems": problems,
+        "problems": [f"its list {name} is not read: {why}" for name, why in unread.items()],
+        "project_problems": {one.listed.project: [*one.problems()] for one in every},
         "hosts": {one.listed.project: [host.name for host in one.listed.hosts] for one in every},
         "targets": [row for desk in every for row in _targets(desk)],
         "open": [row for desk in every for row in _open(desk)],

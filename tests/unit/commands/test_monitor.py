@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cartwheel.commands import ask, monitor
 from cartwheel.commands.scene import Scene
 from cartwheel.commands.typed import Typed
+from cartwheel.decoded import Fields
 from cartwheel.errors import HostError, UsageError
 from cartwheel.events import silent
 from cartwheel.host.wire.monitors import ForbidMonitor
@@ -20,6 +23,7 @@ from cartwheel.project.monitor_app import PROGRAM
 from cartwheel.settings.hosts import Host
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
+from cartwheel.terminal.monitor import trouble_lines
 
 WEB = Host("web1", "here", roles=("web",))
 MONITOR = Host("mon1", "here", roles=("monitor",))
@@ -69,6 +73,52 @@ def test_the_host_of_the_monitor(
 def test_it_is_on_one_host(known: tuple[Host, ...], named: tuple[str, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         monitor.monitor_scene(scene(*known, named=named))
+
+
+def answering(answer: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitor's program says that."""
+
+    def run(_own: Scene, _command: str, on_line: Callable[[str, str], None]) -> dict[str, Ran]:
+        for line in json.dumps(answer, indent=1).splitlines():
+            on_line("mon1", line)
+        return {"mon1": Ran(0, "1")}
+
+    monkeypatch.setattr(monitor, "sources", lambda _cache: Path("/sources"))
+    monkeypatch.setattr(ask, "run_command", run)
+
+
+def test_the_status_is_that_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another project's troubles are none of this one, nor of its exit code."""
+    answer: dict[str, Any] = {
+        "format": 1,
+        "time": 1000.0,
+        "problems": ["its list old.json is not read: it is damaged"],
+        "project_problems": {"shop": ["ops was not told"], "blog": ["dev was not told"]},
+        "hosts": {"shop": ["web1"], "blog": ["web9"]},
+    }
+    for name in ("shop", "blog"):
+        row = {"project": name, "name": name, "number": 1, "title": name, "began": 0, "who": "ann"}
+        for key in ("targets", "open", "silences"):
+            answer.setdefault(key, []).append(row)
+    answering(answer, monkeypatch)
+    found = monitor.status(scene(WEB, MONITOR))
+    assert [len(found[key]) for key in ("targets", "open", "silences")] == [1, 1, 1]
+    assert found["open"][0]["project"] == "shop"
+    assert found["problems"] == [answer["problems"][0], "ops was not told"]
+    assert (found["hosts"], found["unwatched"]) == (["web1"], [])
+    troubles = list(trouble_lines(found))
+    assert troubles[2].startswith("incident 1 since ")
+    assert len(troubles) == 3
+    quiet = {"shop": [], "blog": ["dev was not told"]}
+    answering({**answer, "problems": [], "project_problems": quiet, "open": []}, monkeypatch)
+    assert list(trouble_lines(monitor.status(scene(WEB, MONITOR)))) == []
+
+
+def test_the_status_names_hosts_that_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering({"hosts": {"shop": ["web1"], "blog": ["web2"]}}, monkeypatch)
+    both = replace(MONITOR, name="both", roles=("monitor", "web"))
+    known = scene(WEB, replace(WEB, name="web2"), both, MONITOR, named=("mon1",))
+    assert monitor.status(known)["unwatched"] == ["web2", "both"]
 
 
 def test_a_project_takes_only_its_own_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
