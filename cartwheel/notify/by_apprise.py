@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextvars import ContextVar
+from urllib.parse import unquote
 
 from cartwheel.notify.messages import Message, Mood
 
@@ -69,7 +70,8 @@ _HANDLER = _Handler(logging.WARNING)
 
 
 def without_address(text: str, address: str) -> str:
-    """The text without anything that stands in the address."""
-    for part in sorted(set(_PARTS.findall(address)), key=len, reverse=True):
+    """The text without anything that stands in the address, as it stands there or decoded."""
+    parts = {*_PARTS.findall(address), *_PARTS.findall(unquote(address))}
+    for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, _MASK)
     return text

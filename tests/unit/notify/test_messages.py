@@ -87,3 +87,8 @@ def test_a_reason_without_the_address() -> None:
     assert without_address(text, address) == (
         "Failed to post to https://hooks.***.com/***/***: error=404"
     )
+
+
+def test_a_reason_without_what_the_address_has_encoded() -> None:
+    address = "mailto://ann:corre%63thorse%2Fbattery@example.org"
+    assert without_address("refused: correcthorse/battery", address) == "refused: ***/***"
