@@ -7,6 +7,7 @@ answers each messenger's result with a line. Addresses are secrets: they come by
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,10 @@ from cartwheel.notify.messages import Message
 
 
 def main() -> None:
-    """Serve until the end of input."""
-    serve(sys.stdin, sys.stdout)
+    """Serve until the end of input. What a messenger's code prints is no answer."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin, answers)
 
 
 def serve(asked: IO[str], answers: IO[str]) -> None:

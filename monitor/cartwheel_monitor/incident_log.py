@@ -90,7 +90,7 @@ def _take(known: Known, line: bytes) -> None:
 
 def append(path: Path, lines: Iterable[dict[str, Json]]) -> None:
     """Add lines and make them durable. Raises OSError; then the file may end with a torn line,
-    which the next call ends."""
+    which the next call ends. A file that is too long and cannot be cut now is cut after others."""
     text = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
     fd = os.open(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
@@ -102,8 +102,9 @@ def append(path: Path, lines: Iterable[dict[str, Json]]) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    if size + len(text) > MOST_BYTES:
-        cut(path)
+    if size > MOST_BYTES:
+        with suppress(OSError):  # the lines are there
+            cut(path)
 
 
 def cut(path: Path) -> None:

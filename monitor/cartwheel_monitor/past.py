@@ -101,8 +101,9 @@ class Past:
             try:
                 with reading(self._path) as db:
                     found = usual_of(db, app, host, hour * _HOUR)
-            except (OSError, sqlite3.Error):
-                # As in the hour before; it is asked again in the next.
+            except Exception:
+                # As in the hour before; it is asked again in the next. Whatever it was, this
+                # thread is the only one that reads.
                 found = self._usual.get((app, host), (0, Usual()))[1]
             with self._news:
                 self._asked.popleft()

@@ -128,6 +128,18 @@ def test_the_past_answers_at_once_and_later_better(memory: Path) -> None:
     one.stop()
 
 
+def test_the_past_goes_on_after_what_it_cannot_read(memory: Path) -> None:
+    endless = Row("blog", "web1", "", AT - DAY, {"requests": float("inf")})
+    filled(memory, [*days("web1"), endless]).close()
+    one = Past(memory / DATABASE)
+    one.start(AT)
+    one.usual("blog", "web1", AT)
+    one.usual("shop", "web1", AT)
+    wait_for(lambda: one.usual("shop", "web1", AT).p95 is not None)
+    assert one.usual("blog", "web1", AT) == Usual()
+    one.stop()
+
+
 def test_a_past_without_a_file_knows_nothing(memory: Path) -> None:
     one = Past(memory / DATABASE)
     one.start(AT)

@@ -289,6 +289,21 @@ def test_the_log_is_cut_by_rename(memory: Path, monkeypatch: pytest.MonkeyPatch)
     assert [one.name for one in memory.iterdir()] == [LOG]
 
 
+def test_lines_are_added_once_also_where_the_log_cannot_be_cut(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_log, "MOST_BYTES", 20)
+    (memory / f"{LOG}.new").mkdir()
+    store = opened(memory)
+    store.open()
+    store.note("one")
+    wait_for(lambda: not store.health.waiting, "the first")
+    store.note("other")
+    store.close()
+    assert store.health.trouble == ""
+    assert [one.text for one in incident_log.read(memory / LOG).notes] == ["one", "other"]
+
+
 def test_a_log_that_knows_more_than_the_database_wins(memory: Path) -> None:
     """As after a time in which only the database could not be written."""
     fill(memory)

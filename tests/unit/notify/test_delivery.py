@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 
@@ -90,6 +95,37 @@ def test_a_sender_that_dies_is_told(messenger: Webhook) -> None:
         delivery._process.kill()
         delivery.send(LAST)
         assert delivery.undelivered(10) == {"ops": "the sender ended too early"}
+
+
+NOISY = """
+import os
+from cartwheel.notify import sender
+
+class Noisy:
+    def problem_with(self, address):
+        print("checking")
+        return ""
+
+    def send(self, address, message):
+        print("sending", end="", flush=True)
+        os.write(1, b"[]")
+        return "" if address else "no address"
+
+sender.KINDS = (Noisy(),)
+sender.main()
+"""
+
+
+def test_what_a_messenger_prints_is_no_answer() -> None:
+    asked = [{"ops": "x", "dev": ""}, asdict(FIRST)]
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY],
+        input="".join(json.dumps(one) + "\n" for one in asked),
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    found = sorted(json.loads(line) for line in done.stdout.splitlines())
+    assert found == [[0, "dev", "no address"], [0, "ops", ""]]
 
 
 def test_nothing_outlives_the_block(messenger: Webhook) -> None:
