@@ -809,11 +809,11 @@ class Monitor(Model):
     errors_percent: float = Field(default=5, gt=0, le=100)
     """Share of 5xx answers, of at least 50 in three minutes."""
     slow_seconds: float = Field(default=1, gt=0, le=600)
-    """95 of 100 answers are faster, or three times as slow as usual."""
+    """Slow: 5 of 100 answers take longer than this, and three times as long as usual."""
     memory_percent: float = Field(default=5, ge=0, le=50)
     """Memory that is available at least."""
     disk_percent: float = Field(default=5, ge=0, le=50)
-    """Room and inodes that are free at least."""
+    """Room and inodes that are free at least; 20 GB are always room enough."""
     disk_hours: float = Field(default=24, ge=0, le=720)
     """A disk that will be full sooner is told."""
     certificate_days: float = Field(default=14, ge=0, le=90)

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 
 EVERY_SECONDS = 60.0
-# A watcher's loop runs each second. Longer than its slowest round, shorter than two signs.
+# A watcher's loop runs four times a second. Longer than its slowest round, shorter than two signs.
 PATIENCE_SECONDS = 90.0
 _TIMEOUT_SECONDS = 10.0
 _LEAST_STATUS, _MOST_STATUS = 200, 299

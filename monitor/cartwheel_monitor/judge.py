@@ -124,7 +124,7 @@ class Judge:
     # What is to be done
 
     def news(self, now: float) -> tuple[Told, ...]:
-        """What people are to hear now. It is asked often: each second, and after a bad look."""
+        """What people are to hear now. It is asked some times a second."""
         self._silences = tuple(one for one in self._silences if now < one.until)
         self._book, told = incidents.news(
             self._book,
