@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cartwheel.host.wire.look import BOUNDS
+from cartwheel.host.wire.look import BOUNDS, RUNNING
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.look import AppLook, DiskLook, HostLook, Requests
@@ -67,7 +67,7 @@ def _state(app: AppLook) -> str:
         return "not deployed"
     if app.stopped:
         return "stopped"
-    down = [one for one in app.processes if one.active not in ("active", "reloading")]
+    down = [one for one in app.processes if one.active not in RUNNING]
     if app.front or any(one.process == "web" for one in down):
         return "UNHEALTHY"
     return "AT RISK" if down else "healthy"
@@ -76,7 +76,7 @@ def _state(app: AppLook) -> str:
 def _notes(look: HostLook, app: AppLook) -> Iterator[str]:
     yield from filter(None, (app.problem, app.front))
     for one in app.processes:
-        if one.active not in ("active", "reloading"):
+        if one.active not in RUNNING:
             yield f"{one.process}@{one.label} is {one.active}"
         elif one.restarts:
             yield f"{one.process}@{one.label} restarted {one.restarts} times"

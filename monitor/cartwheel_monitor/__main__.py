@@ -25,7 +25,6 @@ from cartwheel_monitor.watcher import LOOK_MORE_SECONDS, SecondWatcherError, Wat
 _LATE_SECONDS = 60.0
 _FORGET_SECONDS = 15.0
 _POLL_SECONDS = 0.2
-_ALL = 1_000_000
 
 
 class ProblemError(Exception):
@@ -165,17 +164,15 @@ def _silenced(places: Places, asked: argparse.Namespace) -> Dict[str, Json]:
 def _incidents(places: Places, project: str, show: Optional[int], last: int) -> Dict[str, Json]:
     store = places.project(project) / DATABASE
     try:
-        rows = past.incidents(store, _ALL if show is not None else last)
+        if show is None:
+            rows = past.incidents(store, last)
+            return {"incidents": [one for text in rows for one in _row(json.loads(text))]}
+        shown = past.incident(store, show)
+        for one in _row(json.loads(shown)) if shown is not None else ():
+            told: List[Json] = [{**each} for each in past.telling(store, show)]
+            return {**one, "telling": told}
     except (sqlite3.Error, OSError) as error:
         raise ProblemError(f"the incidents of {project} cannot be read: {error}") from None
-    if show is None:
-        return {"incidents": [one for text in rows for one in _row(json.loads(text))]}
-    for text in rows:
-        found = json.loads(text)
-        if isinstance(found, dict) and found.get("number") == show:
-            for one in _row(found):
-                told: List[Json] = [{**each} for each in past.telling(store, show)]
-                return {**one, "telling": told}
     raise ProblemError(f"there is no incident {show}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Dict, Iterable, List, Mapping, Optional
+from typing import Dict, List, Optional
 
 from cartwheel_monitor import messages, remembered, rows, unread
 from cartwheel_monitor.database import Keeping
@@ -108,21 +108,15 @@ class Desk:
     def turn(self, now: float) -> None:
         """Tell people what is new, and keep what must survive a restart."""
         told = self._judge.news(now)
-        facts = Facts(self._releases(), self._judge.deployed)
-        self._telling.tell([messages.of(one, facts, now) for one in told])
+        if told:
+            facts = Facts(self._judge.releases, self._judge.deployed)
+            self._telling.tell([messages.of(one, facts, now) for one in told])
         self._telling.tell([messages.of_note(note) for note in self._store.notes()])
         if told or now - self._kept >= _KEEP_SECONDS:
             self._store.keep(self._judge.state(), told, cursors=self.cursors, at=now)
             self._kept = now
         if self._heartbeat is not None:
             self._heartbeat.beat()
-
-    def _releases(self) -> Mapping[tuple[str, str], str]:
-        return {
-            (app.app, host): app.release
-            for host, look in self._judge.looks.items()
-            for app in (look.seen.apps if look.seen else ())
-        }
 
     # For `status`
 
@@ -176,8 +170,3 @@ def limits_of(listed: WatchList) -> Limits:
         * _DAY,
         clock_seconds=given.get("clock_seconds", DEFAULTS.clock_seconds),
     )
-
-
-def names(desks: Iterable[Desk]) -> List[str]:
-    """The projects of these desks."""
-    return [one.listed.project for one in desks]

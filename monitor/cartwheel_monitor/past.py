@@ -247,6 +247,14 @@ def telling(path: Path, number: int) -> list[dict[str, str | float]]:
         ]
 
 
+def incident(path: Path, number: int) -> str | None:
+    """One incident as JSON, None where there is none. Raises sqlite3.Error."""
+    with reading(path) as db:
+        asked = "SELECT data FROM incidents WHERE number = ?"
+        row = db.execute(asked, (number,)).fetchone()
+        return None if row is None else str(row[0])
+
+
 def incidents(path: Path, most: int) -> list[str]:
     """The last incidents as JSON (records.of_incident), newest first. Raises sqlite3.Error."""
     with reading(path) as db:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cartwheel.host.wire.look import AppLook
+from cartwheel.host.wire.look import RUNNING, AppLook
 from cartwheel_monitor.observations import Look, Probe
 from cartwheel_monitor.schema import TIMES
 
@@ -63,7 +63,7 @@ def of_look(look: Look, before: Look | None) -> Iterator[Row]:
 
 
 def _of_app(app: AppLook, before: AppLook | None) -> Iterator[tuple[str, Value]]:
-    down = sum(one.active not in ("active", "reloading") for one in app.processes)
+    down = sum(one.active not in RUNNING for one in app.processes)
     is_meant = app.closed or app.stopped
     yield "looks", 1
     yield "bad", int(not is_meant and bool(down or app.front or app.problem))

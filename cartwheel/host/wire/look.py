@@ -17,6 +17,9 @@ PROTOCOL = 1
 BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """The upper bounds of `Requests.times`, in seconds; the last place is for all that took longer."""
 
+RUNNING = ("active", "reloading", "refreshing")
+"""The states of systemd (`ProcessLook.active`) in which a process runs."""
+
 
 @dataclass(frozen=True)
 class ProcessLook:

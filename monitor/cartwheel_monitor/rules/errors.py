@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from cartwheel_monitor.language import _
 from cartwheel_monitor.limits import Limits
 from cartwheel_monitor.observations import Around, Look, Traffic, Usual
-from cartwheel_monitor.rules.together import judged
-from cartwheel_monitor.subjects import ERRORS, Subject, Verdict
+from cartwheel_monitor.rules import together
+from cartwheel_monitor.subjects import ERRORS, Verdict
 
 # Where the usual share is not known yet: an app without a fault has hardly any 5xx.
 _UNKNOWN_SHARE = 0.005
@@ -18,18 +18,7 @@ _UNKNOWN_SHARE = 0.005
 def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
     """Of each app on this host, and of all its hosts together: a small site has its 50 requests
     only there, and one ill host of forty is seen only alone."""
-    for app in look.seen.apps if look.seen else ():
-        for host in judged(look, app.app, around):
-            subject = Subject(ERRORS.name, app.app, host)
-            traffic = around.traffic.get((app.app, host))
-            if traffic is None:
-                if app.requests is not None or subject in around.down:
-                    yield Verdict(subject, look.at, None, app.release)
-                continue
-            usual = around.usual.get((app.app, host), Usual())
-            is_down = subject in around.down
-            problem = _problem(traffic, usual, around.limits, is_down)
-            yield Verdict(subject, look.at, problem, app.release)
+    yield from together.verdicts(ERRORS, _problem, look, around)
 
 
 def _problem(traffic: Traffic, usual: Usual, limits: Limits, is_down: bool) -> str | None:

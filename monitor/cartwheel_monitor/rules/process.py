@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cartwheel.host.wire.look import AppLook, ProcessLook
+from cartwheel.host.wire.look import RUNNING, AppLook, ProcessLook
 from cartwheel_monitor.language import _
 from cartwheel_monitor.limits import Limits
 from cartwheel_monitor.observations import Around, Look
 from cartwheel_monitor.subjects import PROCESS, Subject, Verdict
 
-_RUNNING = ("active", "reloading", "refreshing")
 FRONT = "front"
 STATE = "state"
 
@@ -32,7 +31,7 @@ def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
 
 
 def _of_process(one: ProcessLook, app: AppLook, now: float, limits: Limits) -> str | None:
-    if app.stopped or one.active in _RUNNING:
+    if app.stopped or one.active in RUNNING:
         return ""
     name = one.process or "web"
     if one.active == "activating" and one.since and now - one.since < limits.start_seconds:

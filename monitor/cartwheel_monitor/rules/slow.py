@@ -9,25 +9,15 @@ from cartwheel.host.wire.look import BOUNDS
 from cartwheel_monitor.language import _
 from cartwheel_monitor.limits import Limits
 from cartwheel_monitor.observations import Around, Look, Traffic, Usual
-from cartwheel_monitor.rules.together import judged
-from cartwheel_monitor.subjects import SLOW, Subject, Verdict
+from cartwheel_monitor.rules import together
+from cartwheel_monitor.subjects import SLOW, Verdict
 
 _SHARE = 0.95
 
 
 def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
     """Of each app on this host, and of all its hosts together."""
-    for app in look.seen.apps if look.seen else ():
-        for host in judged(look, app.app, around):
-            subject = Subject(SLOW.name, app.app, host)
-            traffic = around.traffic.get((app.app, host))
-            if traffic is None:
-                if app.requests is not None or subject in around.down:
-                    yield Verdict(subject, look.at, None, app.release)
-                continue
-            usual = around.usual.get((app.app, host), Usual())
-            problem = _problem(traffic, usual, around.limits, subject in around.down)
-            yield Verdict(subject, look.at, problem, app.release)
+    yield from together.verdicts(SLOW, _problem, look, around)
 
 
 def _problem(traffic: Traffic, usual: Usual, limits: Limits, is_down: bool) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from cartwheel.host.wire.look import AppLook
+from cartwheel.host.wire.look import RUNNING, AppLook
 from cartwheel_monitor import remembered
 from cartwheel_monitor.observations import Probe
 from cartwheel_monitor.page.reading import health
@@ -136,5 +136,5 @@ def _problems(app: AppLook | None) -> Iterator[str]:
         return
     yield from filter(None, (app.problem, app.front))
     for one in app.processes:
-        if one.active not in ("active", "reloading"):
+        if one.active not in RUNNING:
             yield f"{one.process} {one.label}: {one.active}"
