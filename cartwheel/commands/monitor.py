@@ -125,11 +125,13 @@ def status(scene: Scene) -> Fields:
         for key in ("targets", "open", "silences")
     }
     watched = found.get("hosts", {}).get(slug, [])
-    problems = (*found.get("problems", ()), *found.get("project_problems", {}).get(slug, ()))
+    by_project = found.get("project_problems", {})
+    mine = by_project.get(slug, [])
+    others = {text for texts in by_project.values() for text in texts if text not in mine}
     return {
         "format": found.get("format"),
         "time": found.get("time"),
-        "problems": list(problems),
+        "problems": [text for text in found.get("problems", ()) if text not in others],
         "hosts": watched,
         "unwatched": [host.name for host in _to_watch(scene) if host.name not in watched],
         **own,

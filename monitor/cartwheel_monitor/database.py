@@ -142,7 +142,7 @@ class Subjects:
         self._known: dict[tuple[str, str, str], int] = {}
 
     def number(self, app: str, host: str, about: str) -> int:
-        key = (_text(app), _text(host), _text(about))
+        key = (text(app), text(host), text(about))
         if key not in self._known:
             self._db.execute(
                 "INSERT OR IGNORE INTO subjects (app, host, about) VALUES (?, ?, ?)", key
@@ -156,18 +156,18 @@ def add(db: sqlite3.Connection, subjects: Subjects, rows: Iterable[Row]) -> None
     """Add what was seen to each table; in a transaction of the caller."""
     for row in rows:
         subject = subjects.number(row.app, row.host, row.about)
-        values = [_fitting(row.values.get(name)) for name in schema.COLUMNS]
+        values = [fitting(row.values.get(name)) for name in schema.COLUMNS]
         for table, span in schema.LEVELS.items():
             begins = int(row.at) // span * span
             db.execute(schema.ADDING[table], (subject, begins, *values))
 
 
-def _text(found: str) -> str:
+def text(found: str) -> str:
     """What a host says may have halves of characters, which SQLite refuses."""
     return found.encode("utf-8", "replace").decode()
 
 
-def _fitting(value: float | None) -> float | None:
+def fitting(value: float | None) -> float | None:
     """The same: a number may be too large."""
     if isinstance(value, int) and abs(value) >= 1 << 63:
         return float(min(max(value, -_LARGEST), _LARGEST))

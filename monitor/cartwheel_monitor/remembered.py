@@ -12,6 +12,7 @@ from typing import Optional, TypeVar
 from cartwheel.host.wire.codec import WireError, from_disk, to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.look import HostLook, ReleaseLook
+from cartwheel_monitor import database
 from cartwheel_monitor.observations import Look, Probe
 
 R = TypeVar("R")
@@ -72,11 +73,17 @@ def write(db: sqlite3.Connection, look: Look) -> None:
     for app in look.seen.apps if look.seen else ():
         for entry in app.entries:
             at = entry.at if entry.at is not None else look.at
-            row = (app.app, look.host, entry.seq or 0, at, json.dumps(to_json(entry)))
+            row = (
+                app.app,
+                look.host,
+                database.fitting(entry.seq or 0),
+                at,
+                json.dumps(to_json(entry)),
+            )
             db.execute(_ADD_ENTRY, row)
         if app.live is not None:
-            text = json.dumps(to_json(app.live))
-            db.execute(_ADD_RELEASE, (app.app, app.live.release, look.at, text))
+            data = json.dumps(to_json(app.live))
+            db.execute(_ADD_RELEASE, (app.app, database.text(app.live.release), look.at, data))
 
 
 # For the page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator
+from typing import Dict, Iterable, Iterator, List
 
 from cartwheel_monitor import messages
 from cartwheel_monitor.desk import Desk
@@ -15,14 +15,16 @@ _MOST_UNREAD = 3
 
 
 def of(desks: Iterable[Desk], unread: Dict[str, str], now: float) -> Dict[str, Json]:
-    """All projects together. `unread`: lists that could not be read, and why. `problems` are of the
-    monitor as a whole, `project_problems` of what it keeps and tells of each project."""
+    """All projects together. `unread`: lists that could not be read, and why. `problems` are all of
+    the monitor itself, `project_problems` those of what it keeps and tells of each project."""
     every = list(desks)
+    problems: List[Json] = [f"its list {name} is not read: {why}" for name, why in unread.items()]
+    by_project = {one.listed.project: one.problems() for one in every}
     return {
         "format": FORMAT,
         "time": now,
-        "problems": [f"its list {name} is not read: {why}" for name, why in unread.items()],
-        "project_problems": {one.listed.project: [*one.problems()] for one in every},
+        "problems": [*problems, *(text for texts in by_project.values() for text in texts)],
+        "project_problems": {project: [*texts] for project, texts in by_project.items()},
         "hosts": {one.listed.project: [host.name for host in one.listed.hosts] for one in every},
         "targets": [row for desk in every for row in _targets(desk)],
         "open": [row for desk in every for row in _open(desk)],

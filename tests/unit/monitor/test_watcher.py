@@ -178,8 +178,9 @@ def test_halves_of_characters_hold_no_store_up(places: Places) -> None:
         "timers": [{"name": half, "result": "failed", "detail": half}],
         "entries": [
             {"seq": 1, "kind": "deploy", "result": "failed", "release": half, "who": half},
-            {"seq": 2, "kind": "deploy", "result": "confirmed", "release": half, "who": half},
+            {"seq": 10**23, "kind": "deploy", "result": "confirmed", "release": half, "who": half},
         ],
+        "live": {"release": half, "packages": {half: half}},
     }
     disk = {"path": half, "size": 9, "free": 1}
     answer = said(apps=[app], disks=[disk], unread={half: half}, version=half)
@@ -194,6 +195,8 @@ def test_halves_of_characters_hold_no_store_up(places: Places) -> None:
     with past.reading(path) as db:
         assert db.execute("SELECT count(*) FROM kept WHERE key = 'cursor:web1'").fetchone()[0] == 1
         assert db.execute("SELECT count(*) FROM raw").fetchone()[0] >= 3
+        assert db.execute("SELECT count(*) FROM entries").fetchone()[0] == 2
+        assert db.execute("SELECT count(*) FROM releases").fetchone()[0] == 1
 
 
 def test_a_deploy_in_a_year_that_no_calendar_has_ends_nothing(places: Places) -> None:
