@@ -242,7 +242,7 @@ def _key_name(scene: Scene, monitor: str) -> str:
 
 def _on_each(scene: Scene, hosts: tuple[Host, ...], asked: Request[T]) -> dict[str, Result[T]]:
     """Ask each host; no lock of an application is in the way."""
-    sessions, problems = reach(replace(scene, chosen=hosts), changing=True)
+    sessions, problems = reach(replace(scene, chosen=hosts), changing=True, about_host=True)
     with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
         found = fleet.ask(asked, deadline_seconds=_SMALL_SECONDS)
     return {**problems, **found}

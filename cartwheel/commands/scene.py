@@ -254,19 +254,27 @@ def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
     return fleet
 
 
-def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str, CartwheelError]]:
+def reach(
+    scene: Scene, *, changing: bool, about_host: bool = False
+) -> tuple[dict[str, Session], dict[str, CartwheelError]]:
     """Sessions with the hosts that can be reached, opened in parallel; the failures of the others.
 
     The host side of a `changing` run is a transient unit: if it is killed, its children end too,
-    and the installed `recover` cleans up.
+    and the installed `recover` cleans up. `about_host`: it changes what belongs to the host, so to
+    a monitor the application is not being changed.
     """
     from cartwheel.ssh.connection import Gateways
     from cartwheel.ssh.uplink import Uplink
 
     where, gateways, bounds = targets(scene), Gateways(), scene.settings.fleet
     uplink = Uplink(bounds.uploads_at_once, bounds.upload_rate)
+
+    def open_one(name: str) -> Session:
+        unit = unit_of(scene, about_host=about_host) if changing else None
+        return _open(scene, where[name], gateways, uplink, unit)
+
     futures = abandonable(
-        lambda name: _open(scene, where[name], gateways, uplink, changing=changing),
+        open_one,
         where,
         scene.parallel,
         undo=lambda session: session.close(seconds=0),
@@ -282,11 +290,9 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
 
 
 def _open(
-    scene: Scene, target: Target, gateways: Gateways, uplink: Uplink, *, changing: bool
+    scene: Scene, target: Target, gateways: Gateways, uplink: Uplink, unit: UnitSpec | None
 ) -> Session:
     from cartwheel.ssh.session import open_session
-
-    unit = _unit(scene) if changing else None
 
     def connect() -> Session:
         return _with_patience(
@@ -314,10 +320,15 @@ def _with_patience(connect: Callable[[], Session], attempts: int, seconds: float
     raise AssertionError("there is at least one attempt")
 
 
-def _unit(scene: Scene) -> UnitSpec:
+def unit_of(scene: Scene, *, about_host: bool = False) -> UnitSpec:
+    """The transient unit of a run. Of one that changes the application, the host knows the name
+    (watch/units.py)."""
     from cartwheel.ssh.startup import UnitSpec
 
     slug = scene.settings.slug
+    if about_host:
+        name = f"cartwheel-session-{slug}_host-{secrets.token_hex(4)}"
+        return UnitSpec(name, description=f"Cartwheel changes this host for {slug}")
     return UnitSpec(
         name=f"cartwheel-session-{slug}-{secrets.token_hex(4)}",
         stop_post=(f"-/usr/local/lib/cartwheel/{slug}/recover", "--settle"),

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from cartwheel.commands import ask, monitor
-from cartwheel.commands.scene import Scene
+from cartwheel.commands.scene import Scene, unit_of
 from cartwheel.commands.typed import Typed
 from cartwheel.decoded import Fields
 from cartwheel.errors import HostError, UsageError
 from cartwheel.events import silent
+from cartwheel.host.watch import units
 from cartwheel.host.wire.monitors import ForbidMonitor
 from cartwheel.host.wire.output import Ran
 from cartwheel.plan.host_plan import Operator
@@ -144,6 +145,13 @@ def test_a_project_takes_only_its_own_key_away(monkeypatch: pytest.MonkeyPatch) 
     assert not monitor.uninstall(scene(WEB, MONITOR)).is_gone
     forbidden = (("web1",), ForbidMonitor("shop@mon1"))
     assert done == [{"shop": None}, forbidden, "projects", "forget --project shop"]
+
+
+def test_who_lets_a_monitor_in_does_not_change_the_app() -> None:
+    """Else the monitor would be deaf to the app's processes for a minute."""
+    some = scene(WEB)
+    assert units.has_session([f"{unit_of(some).name}.service"], "shop")
+    assert not units.has_session([f"{unit_of(some, about_host=True).name}.service"], "shop")
 
 
 @pytest.mark.parametrize(
