@@ -334,7 +334,6 @@ def write_lists(
         listed = {
             "format": 1,
             "project": f"project{project:02}",
-            "by": "ann",
             "sites": [
                 {
                     "app": app,

@@ -240,7 +240,6 @@ def _look(host: WatchedHost, chance: random.Random) -> HostLook:
         protocol=PROTOCOL,
         version="0.1.0",
         time=_TIME,
-        boot_id="5b1c6a5e-1f0a-4a39-9c5f-0f2a1d7a4b11",
         booted=1_790_000_000.0,
         cpus=4,
         load=round(chance.uniform(0.2, 3), 2),

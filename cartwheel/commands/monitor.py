@@ -66,7 +66,7 @@ def install(scene: Scene) -> Installed:
     asked = AllowMonitor(_key_name(scene, name), public, (), __version__)
     allowed = _on_each(scene, tuple(one.host for one in watched), asked)
     may = [one for one in watched if one.host.name in successes(allowed)]
-    listed = watch_list(scene.settings, may, messengers, heartbeat, roots)
+    listed = watch_list(scene.settings, may, messengers, heartbeat, roots=roots)
     _place(own, {scene.settings.slug: listed})
     said = _asked(own, f"try --project {shlex.quote(scene.settings.slug)}")
     tried = {str(host): str(problem) for host, problem in said.items()}

@@ -47,6 +47,7 @@ def watch_list(
     hosts: Iterable[WatchedHost],
     messengers: Mapping[str, Hidden],
     heartbeat: Hidden | None,
+    *,
     roots: str = "",
 ) -> Hidden:
     """The list as the monitor reads it; secret, because it has addresses of messengers. `roots`: of

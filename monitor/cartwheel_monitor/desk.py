@@ -36,7 +36,11 @@ class Desk:
         self._past = Past(self._store.path)
         self._past.start(time.time())
         self._judge = Judge(
-            watched_by(listed), limits=limits_of(listed), history=self._past, state=opened.state
+            watched_by(listed),
+            limits=limits_of(listed),
+            history=self._past,
+            state=opened.state,
+            now=time.time(),
         )
         addresses = {name: one.reveal() for name, one in listed.messengers.items()}
         self._telling = Telling(addresses, self._store.submit)

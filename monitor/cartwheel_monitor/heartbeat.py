@@ -18,7 +18,7 @@ _LEAST_STATUS, _MOST_STATUS = 200, 299
 
 @dataclass(frozen=True)
 class Sent:
-    """How the last one went. `at`: None for none yet; `problem`: "" for nothing."""
+    """How the last one went. `at`, for the page: None for none yet; `problem`: "" for nothing."""
 
     at: float | None = None
     problem: str = ""

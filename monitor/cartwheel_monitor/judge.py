@@ -74,7 +74,9 @@ class Judge:
         limits: Limits = DEFAULTS,
         history: History | None = None,
         state: State | None = None,
+        now: float = 0.0,
     ) -> None:
+        """`state`: what it knew, perhaps of other hosts and sites, until `now`."""
         known = state or State()
         self._limits = limits
         self._history: History = history or NoHistory()
@@ -90,7 +92,7 @@ class Judge:
         self._window = recent.Window(limits.window_seconds)
         self._restarts: dict[str, recent.Restarts] = {}
         self._trails: dict[tuple[str, str], recent.Trail] = {}
-        self._forget_unwatched(0.0)
+        self._forget_unwatched(now)
 
     # What was seen
 
@@ -152,11 +154,6 @@ class Judge:
     def end_silences(self, app: str = "", host: str = "") -> None:
         """End the silences about exactly that."""
         self._silences = tuple(one for one in self._silences if (one.app, one.host) != (app, host))
-
-    def watch(self, watched: Watched, now: float) -> None:
-        """Watch something else from now on; what is not watched any more is forgotten."""
-        self._watched = watched
-        self._forget_unwatched(now)
 
     # What is known
 
@@ -313,16 +310,9 @@ class Judge:
         self._forget(gone, look.at)
 
     def _forget_unwatched(self, now: float) -> None:
-        hosts = self._watched.hosts
         self._forget([one for one in self._pulses if not self._watched.has(one)], now)
-        for host in set(self._looks) - hosts:
-            seen = self._looks.pop(host).seen
-            for app in seen.apps if seen else ():
-                self._window.forget(app.app, host)
-            self._restarts.pop(host, None)
+        hosts = self._watched.hosts
         self._closed = {app: host for app, host in self._closed.items() if host in hosts}
-        for key in [one for one in self._trails if one[0] not in hosts]:
-            del self._trails[key]
 
     def _forget(self, subjects: list[Subject], now: float) -> None:
         for one in subjects:

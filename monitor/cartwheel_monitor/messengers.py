@@ -17,18 +17,6 @@ from cartwheel_monitor.messages import Message
 _MASK = "***"
 _PARTS = re.compile(r"[\w.~+=-]{4,}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
-_UNKNOWN = "Apprise does not know its address"
-
-
-def problem_with(address: str) -> str:
-    """Why it cannot be used; "" if it can. Nothing is sent."""
-    try:
-        import apprise
-    except ImportError:
-        return "Apprise is not installed"
-    if apprise.Apprise.instantiate(address, suppress_exceptions=True) is None:
-        return _UNKNOWN
-    return ""
 
 
 def send(address: str, message: Message) -> str:
@@ -43,7 +31,7 @@ def send(address: str, message: Message) -> str:
     try:
         target = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
         if not target.add(address):
-            return _UNKNOWN
+            return "Apprise does not know its address"
         done = target.notify(
             title=message.title,
             body=message.body or message.title,

@@ -98,8 +98,7 @@ class _Connection:
     def _connected(self) -> socket.socket:
         """To the first address that takes it; the time is shared among all that are left. Raises
         OSError."""
-        where = self._site.address or self._name
-        found = socket.getaddrinfo(where, self._port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(self._name, self._port, type=socket.SOCK_STREAM)
         every = list(dict.fromkeys(str(each[4][0]) for each in found))
         for place, address in enumerate(every):
             left = self._end - time.monotonic()

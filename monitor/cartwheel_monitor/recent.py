@@ -47,9 +47,6 @@ class Window:
         samples = self._samples.get((app, host))
         return bool(samples) and samples[-1][0] > now - self._seconds  # type: ignore[index]  # has some
 
-    def forget(self, app: str, host: str) -> None:
-        self._samples.pop((app, host), None)
-
     def _fresh(self, app: str, host: str, now: float) -> Sequence[Requests]:
         samples = self._samples[app, host]
         while samples and samples[0][0] <= now - self._seconds:

@@ -329,7 +329,8 @@ class Store:
                     row = (number, one.kind, one.app, one.began, one.ended, data)
                     db.execute(_ADD_INCIDENT, row)
                 for key, text in texts.items():
-                    db.execute("INSERT OR REPLACE INTO kept (key, data) VALUES (?, ?)", (key, text))
+                    put = (database.text(key), database.text(text))
+                    db.execute("INSERT OR REPLACE INTO kept (key, data) VALUES (?, ?)", put)
         except Exception as error:
             with self._news:
                 may_work = isinstance(error, (OSError, sqlite3.OperationalError))

@@ -44,7 +44,8 @@ class Waiting:
 @dataclass(frozen=True)
 class Reached:
     """How a messenger does. `address`: masked. `problem`: why the last attempt failed, "" for
-    nothing; `since`: of the first that failed. `given_up`: messages that it never heard."""
+    nothing; `since`: of the first that failed. `given_up`: messages that it never heard. `address`,
+    `since` and `tries` are for the page."""
 
     name: str
     address: str

@@ -19,13 +19,11 @@ _NONE = Hidden("")
 
 @dataclass(frozen=True)
 class Site:
-    """A site, asked as a visitor would. `address`: where to connect, if not to the name in `url`;
-    `status`: the statuses that are right. `hosts`: those that serve it.
-    `ca`: roots that are trusted too, as PEM."""
+    """A site, asked as a visitor would. `status`: the statuses that are right. `hosts`: those that
+    serve it. `ca`: roots that are trusted too, as PEM."""
 
     app: str = ""
     url: str = ""
-    address: str = ""
     status: Tuple[int, ...] = (200,)
     hosts: Tuple[str, ...] = ()
     ca: str = ""

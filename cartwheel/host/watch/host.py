@@ -15,7 +15,6 @@ Table = dict[str, object]
 def look() -> Table:
     memory = dict(_memory())
     return {
-        "boot_id": text_of("/proc/sys/kernel/random/boot_id").strip(),
         "booted": booted(),
         "cpus": len(os.sched_getaffinity(0)),
         "load": os.getloadavg()[0],

@@ -127,12 +127,12 @@ class DiskLook:
 
 @dataclass(frozen=True)
 class HostLook:
-    """The whole answer. `cursor`: to be sent with the next look; one word."""
+    """The whole answer. `cursor`: to be sent with the next look; one word. `unread`: what could not
+    be read, and why. No rule reads `version` and `booted`: they are for people."""
 
     protocol: int = 0
     version: str = ""
     time: float = 0.0
-    boot_id: str = ""
     booted: float = 0.0
     cpus: int = 0
     load: float = 0.0

@@ -38,7 +38,7 @@ def record(kind: type[R], value: object) -> R:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the words are tried: nothing is looked at."""
-    monkeypatch.setattr(look, "find", lambda since: iter([("host", {"boot_id": str(since)})]))
+    monkeypatch.setattr(look, "find", lambda since: iter([("unread since", str(since))]))
     monkeypatch.setattr(signal, "alarm", lambda _seconds: 0)
 
 
@@ -88,7 +88,7 @@ def test_words_of_the_table_are_answered(
     found = from_message(wire.HostLook, json.loads(out))
     assert (found.protocol, found.version, err) == (wire.PROTOCOL, "1.2.3", "")
     wanted = {"hello": "", "state": "None"}.get(word, CURSOR)
-    assert found.boot_id == wanted
+    assert found.unread.get("since", "") == wanted
 
 
 def test_a_cursor_says_how_far_each_app_was_read() -> None:

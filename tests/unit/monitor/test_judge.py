@@ -163,9 +163,11 @@ def test_what_is_watched_no_more_is_over() -> None:
     for number in range(2):
         judge.probed(Probe("shop", AT + 100 + number, None, 5.0, "no answer"))
     assert texts(judge, AT + 120) == ["worse site"]
-    judge.watch(Watched(frozenset({"web2"})), AT + 130)
-    assert texts(judge, AT + 130) == ["recovered site"]
-    assert judge.state().pulses == {}
+    again = Judge(Watched(frozenset({"web2"})), state=judge.state(), now=AT + 130)
+    (told,) = again.news(AT + 130)
+    assert (told.news, told.incident.kind) == ("recovered", "site")
+    assert told.incident.ended == AT + 130
+    assert again.state().pulses == {}
 
 
 def test_all_goes_on_after_a_restart() -> None:

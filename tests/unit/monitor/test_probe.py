@@ -102,7 +102,7 @@ def test_a_name_without_an_address() -> None:
     assert found.problem.startswith("its name has no address: ")
 
 
-def test_the_request_is_for_the_name_at_the_address() -> None:
+def test_the_request_is_for_the_name() -> None:
     heard: list[bytes] = []
 
     def say(client: socket.socket) -> None:
@@ -119,12 +119,12 @@ def test_the_request_is_for_the_name_at_the_address() -> None:
     thread = threading.Thread(target=once, daemon=True)
     thread.start()
     port = listener.getsockname()[1]
-    site = Site(url=f"http://shop.example.org:{port}/healthz?x=1", address="127.0.0.1")
+    site = Site(url=f"http://localhost:{port}/healthz?x=1")
     assert probe.ask(site, 5).problem == ""
     thread.join(5)
     listener.close()
     assert heard[0].startswith(b"GET /healthz?x=1 HTTP/1.1\r\n")
-    assert f"\r\nHost: shop.example.org:{port}\r\n".encode() in heard[0]
+    assert f"\r\nHost: localhost:{port}\r\n".encode() in heard[0]
 
 
 @pytest.mark.parametrize(("lookup", "pause"), [(0.7, 0.0), (0.3, 0.4)], ids=["name", "handshake"])
@@ -141,7 +141,7 @@ def test_an_answer_that_is_late_is_none(
     context, root = secured(tmp_path)
     with server(lambda client: client.sendall(OK), context, pause) as port:
         monkeypatch.setattr(socket, "getaddrinfo", slow)
-        site = Site(url=f"https://shop.example.org:{port}/", address="127.0.0.1", ca=root)
+        site = Site(url=f"https://localhost:{port}/", ca=root)
         found = probe.ask(site, 0.5)
     assert found.problem == "no answer within 0.5 s"
 
@@ -176,9 +176,7 @@ def test_another_address_of_the_name_is_tried(monkeypatch: pytest.MonkeyPatch) -
         assert probe.ask(Site(url=f"http://shop.example.org:{port}/"), 5).problem == ""
 
 
-def secured(
-    folder: Path, name: str = "shop.example.org", days: int = 30
-) -> tuple[ssl.SSLContext, str]:
+def secured(folder: Path, name: str = "localhost", days: int = 30) -> tuple[ssl.SSLContext, str]:
     """A server's side of TLS, and who vouches for it."""
     root = authority()
     issued = certificate(name, by=root, days=(-10, days))
@@ -192,17 +190,17 @@ def secured(
 @pytest.mark.parametrize(
     ("days", "name", "problem"),
     [
-        (30, "shop.example.org", ""),
+        (30, "localhost", ""),
         (30, "other.example.org", "its certificate is not valid: "),
-        (-1, "shop.example.org", "its certificate is not valid: certificate has expired"),
+        (-1, "localhost", "its certificate is not valid: certificate has expired"),
     ],
 )
 def test_https(tmp_path: Path, days: int, name: str, problem: str) -> None:
     context, root = secured(tmp_path, name, days)
     with server(lambda client: client.sendall(OK), context) as port:
-        site = Site(url=f"https://shop.example.org:{port}/", address="127.0.0.1", ca=root)
+        site = Site(url=f"https://localhost:{port}/", ca=root)
         found = probe.ask(site, 5)
-        unknown = probe.ask(Site(url=site.url, address="127.0.0.1"), 5)
+        unknown = probe.ask(Site(url=site.url), 5)
     assert found.problem.startswith(problem)
     assert bool(found.problem) == bool(problem)
     if not problem:

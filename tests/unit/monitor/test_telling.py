@@ -393,11 +393,9 @@ def test_two_at_once_do_not_speak_of_each_other(chat: Webhook) -> None:
     assert not any("404" in one or "could not" in one for one in found["away"])
 
 
-@pytest.mark.parametrize(
-    ("address", "is_fine"), [("json://127.0.0.1:9/x", True), ("nonsense://x", False), ("", False)]
-)
-def test_an_address_can_be_checked_offline(address: str, is_fine: bool) -> None:
-    assert (messengers.problem_with(address) == "") == is_fine
+@pytest.mark.parametrize("address", ["nonsense://x", ""])
+def test_an_address_that_nobody_knows(address: str) -> None:
+    assert messengers.send(address, news(1)) == "Apprise does not know its address"
 
 
 @pytest.mark.parametrize(

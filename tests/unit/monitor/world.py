@@ -99,7 +99,6 @@ class World:
             protocol=1,
             version="1",
             time=at - took / 2 + self.chance("clock", host).uniform(-5, 5),
-            boot_id="b",
             booted=START - 30 * DAY,
             cpus=4,
             load=chance.uniform(0, 3),

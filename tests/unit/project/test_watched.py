@@ -110,7 +110,7 @@ def test_the_monitor_reads_what_is_written() -> None:
 
 def test_a_private_ca_is_trusted_where_there_is_https() -> None:
     urls = ["https://a.example.org/", "http://b.example.org/"]
-    text = watched.watch_list(settings(monitor={"urls": urls}), [WEB1], {}, None, "PEM")
+    text = watched.watch_list(settings(monitor={"urls": urls}), [WEB1], {}, None, roots="PEM")
     found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
     assert {one.url: one.ca for one in found.sites} == dict(zip(urls, ["PEM", ""], strict=True))
 
