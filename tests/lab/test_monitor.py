@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -212,8 +213,10 @@ def test_another_project_with_the_same_host_keeps_it(
     said = blog.fab("monitor.uninstall", "-H", scenery.monitor.name, "--yes").out
     assert "it still watches other projects" in said
     assert scenery.monitor.sh("ls /srv/cartwheel-monitor/shared/projects").split() == ["shop"]
-    assert len(scenery.web.sh(keys).splitlines()) == 1
-    until(lambda: _is_well(scenery), 30, shown="it looks into the host for the shop")
+    (left,) = scenery.web.sh(keys).splitlines()
+    assert left.endswith(f"cartwheel-monitor:shop@{scenery.monitor.name}")
+    answered = re.compile(rf"^{scenery.web.name} .* \d+ ms", re.MULTILINE)
+    until(lambda: answered.search(_status(scenery)), 30, shown="it looks into the host")
     blog.fab("uninstall", "-H", scenery.web.name, "--yes")
 
 
