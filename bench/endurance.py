@@ -4,6 +4,9 @@ Two applications serve: a shop for requests, and a chat for websockets. Each rou
 new code and a rollback of both. During a rollback the host's package index is unreachable, and the
 operator has only the host's own network. Afterwards the host must not have more of anything than
 before. Prints one table; the exit code is 1 if a figure exceeds its limit.
+
+With --monitor a monitor on a second host watches both applications meanwhile, and must tell nobody
+anything: all that happens is deploys and rollbacks.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ from cartwheel.host.web import kinds
 from cartwheel_lab import Lab, LabHost, load
 from cartwheel_lab.visitors import Visits, visiting
 from tests.kit import apps, load_http2, load_websocket, secure
+from tests.kit import messenger as messengers
 from tests.kit.ending import clean_up_when_ended
+from tests.kit.messenger import Messenger
 from tests.kit.shop import Shop, new_shop
 from tests.kit.visitors import KINDS, by_websocket, over_http2
 
@@ -44,6 +49,8 @@ DISK_GROWTH = 0.01  # the releases' code differs by some bytes
 REOPENED_SECONDS = 1.0
 RESTARTED = "1012"  # RFC 6455: "Service Restart"
 HOURS_SECONDS = 6 * 3600.0
+_MOST_ROUNDS_A_MINUTE = 10
+_HTTP, _SSH, _HTTPS = 3143, 3144, 3145  # inside a lab host: the services of the others
 SERVERS = {kind.name: kind.unit for kind in kinds.KINDS}
 
 # Everything else has Cartwheel's defaults: watch period, drain, lease.
@@ -137,9 +144,19 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=ROUNDS, help="deploys, and rollbacks")
     options.add_argument("--server", choices=sorted(SERVERS), default="nginx", help="in front")
     options.add_argument("--https", action="store_true", help="with HTTP/2, and secure websockets")
+    options.add_argument("--monitor", action="store_true", help="with a monitor on a second host")
+    options.add_argument("--minutes", type=float, default=0.0, help="go on for at least that long")
     given = options.parse_args()
-    with lab_host() as (host, folder):
-        rows = endure(host, folder, given.rounds, Served(given.server, given.https))
+    served = Served(given.server, given.https)
+    with lab_hosts(2 if given.monitor else 1) as ((host, *others), folder):
+        rows = endure(
+            host,
+            folder,
+            given.rounds,
+            served,
+            minutes=given.minutes,
+            monitor=others[0] if others else None,
+        )
     print(table(rows))
     return 1 if any(row.is_over for row in rows) else 0
 
@@ -152,22 +169,31 @@ def endure(
     *,
     keep_releases: int = KEEP_RELEASES,
     rollback_seconds: float = ROLLBACK_SECONDS,
+    minutes: float = 0.0,
+    monitor: LabHost | None = None,
 ) -> list[Row]:
-    """Run all rounds under load on a fresh host; returns the table's rows."""
+    """Run all rounds under load on a fresh host, and more until so many minutes have passed;
+    returns the table's rows."""
     sites = in_use(host, folder, served, keep_releases)
+    messenger = watched(sites, host, monitor) if monitor is not None else None
     before = census.of(host, APP)
     deploys: list[Taken] = []
     rollbacks: list[Taken] = []
-    with visitors(host, sites, rounds) as visits:
-        for number in range(1, rounds + 1):
+    began, number = time.monotonic(), 0
+    most = max(rounds, int(minutes * _MOST_ROUNDS_A_MINUTE))
+    with visitors(host, sites, most) as visits:
+        while number < rounds or time.monotonic() - began < 60 * minutes:
+            number += 1
             deploys += sites.deploy(host)
             rollbacks += sites.roll_back(host)
             tell(number, *deploys[-2:], *rollbacks[-2:])
+    lasted = time.monotonic() - began
     after = census.of(host, APP)
     return [
         *of_visitors([one.result for one in visits]),
         *of_commands(deploys, rollbacks, rollback_seconds),
-        *of_host(before, after, rounds, served),
+        *of_host(before, after, number, served),
+        *(of_monitor(sites, messenger, lasted) if messenger is not None else ()),
     ]
 
 
@@ -175,15 +201,22 @@ def endure(
 
 
 @contextmanager
-def lab_host() -> Iterator[tuple[LabHost, Path]]:
-    """A fresh host in its own lab, and a folder; both are removed at the end."""
+def lab_hosts(count: int) -> Iterator[tuple[list[LabHost], Path]]:
+    """Fresh hosts in their own lab, and a folder; all are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch:
         lab = Lab(Path(scratch) / "lab", emit=silent)
         os.environ["CARTWHEEL_LAB_STATE"] = str(lab.state)
         try:
-            yield lab.up(count=1)[0], Path(scratch)
+            yield lab.up(count=count), Path(scratch)
         finally:
             lab.down()
+
+
+@contextmanager
+def lab_host() -> Iterator[tuple[LabHost, Path]]:
+    """One of them."""
+    with lab_hosts(1) as ([host], folder):
+        yield host, folder
 
 
 def in_use(host: LabHost, folder: Path, served: Served, keep_releases: int) -> Sites:
@@ -253,6 +286,42 @@ def visitors(host: LabHost, sites: Sites, rounds: int) -> Iterator[list[Visits]]
         if https:
             found.append(all_of_them.enter_context(over_http2(host, http2)).visits)
         yield found
+
+
+# --- the monitor
+
+
+def watched(sites: Sites, host: LabHost, monitor: LabHost) -> Messenger:
+    """A monitor that watches both applications, and the messenger that it would tell."""
+    messenger = messengers.start(monitor)
+    monitor.sh(f"echo {host.address} {site_of(APP)} {site_of(CHAT)} >>/etc/hosts")
+    scheme, port = ("https", _HTTPS) if sites.served.https else ("http", _HTTP)
+    for name, one in ((APP, sites.shop), (CHAT, sites.chat)):
+        one.project.write("ops", messengers.ADDRESS)
+        one.project.settings(
+            (one.project.folder / "config/deploy.toml").read_text()
+            + '[notify]\non = []\nto = { ops = { file = "ops" } }\n'
+            + f'[monitor]\nurls = ["{scheme}://{site_of(name)}:{port}/healthz"]\n'
+            + f'[inventory.hosts.{host.name}]\nmonitor_address = "{host.address}:{_SSH}"\n'
+        )
+        one.project.fab("monitor.install", "-H", monitor.name)
+    return messenger
+
+
+def of_monitor(sites: Sites, messenger: Messenger, lasted: float) -> list[Row]:
+    """It must have looked all the time, and told nobody."""
+    told = messenger.heard()
+    status = sites.shop.project.fab(
+        "monitor.status", "-H", messenger.host.name, "--json", code=None
+    )
+    [result] = [one for one in map(json.loads, status.out.splitlines()) if "status" in one]
+    states = [f"{one['name']}: {one['state']}" for one in result["status"]["targets"]]
+    ill = [one for one in states if not one.endswith(": well")]
+    return [
+        Row("minutes that the monitor watched", round(lasted / 60, 1)),
+        Row("messages of the monitor", len(told), most=0, note="; ".join(told[:3])),
+        Row("targets that it does not find well", len(ill), most=0, note="; ".join(ill)),
+    ]
 
 
 # --- one command

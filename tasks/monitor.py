@@ -28,7 +28,7 @@ def install(scene: Scene, out: Output) -> int:
         return code
     for line in installed_lines(found):
         out.say(line)
-    out.put(monitor=found.host, tried=found.tried)
+    out.put(monitor=found.host, tried=found.tried, page=found.page)
     failed = list(found.refused.values())
     if failed:
         out.failed(ExceptionGroup("hosts", failed))

@@ -40,13 +40,15 @@ T = TypeVar("T")
 class Installed:
     """What `monitor.install` did. `report`: of the monitor's own deploy; `refused`: the hosts that
     do not let it look, and why; `tried`: what the monitor says of each other host, "" if it can
-    look into it; `notes`: what it will not see there, or why sshd refuses it."""
+    look into it; `notes`: what it will not see there, or why sshd refuses it; `page`: the address
+    of its page, None without one."""
 
     host: str
     report: Report
     refused: dict[str, CartwheelError]
     tried: dict[str, str]
     notes: dict[str, tuple[str, ...]]
+    page: str | None
 
 
 def install(scene: Scene) -> Installed:
@@ -61,7 +63,7 @@ def install(scene: Scene) -> Installed:
     report = deploy(own)
     name = own.hosts[0]
     if report.exit_code:
-        return Installed(name, report, {}, {}, {})
+        return Installed(name, report, {}, {}, {}, None)
     public = str(_asked(own, "key").get("key", ""))
     asked = AllowMonitor(_key_name(scene, name), public, (), __version__)
     allowed = _on_each(scene, tuple(one.host for one in watched), asked)
@@ -72,7 +74,8 @@ def install(scene: Scene) -> Installed:
     tried = {str(host): str(problem) for host, problem in said.items()}
     notes = {host: one.problems for host, one in successes(allowed).items() if one.problems}
     notes |= _why(scene, [one.host for one in watched if tried.get(one.host.name)], own)
-    return Installed(name, report, failures(allowed), tried, notes)
+    page = f"https://{scene.settings.monitor.page}" if scene.settings.monitor.page else None
+    return Installed(name, report, failures(allowed), tried, notes, page)
 
 
 def _why(scene: Scene, hosts: list[Host], own: Scene) -> dict[str, tuple[str, ...]]:

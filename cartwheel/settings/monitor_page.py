@@ -9,23 +9,24 @@ from cartwheel.settings.layers import Problem
 from cartwheel.settings.toml_tables import Settings, Tls, Web
 
 _OWN = ("certificate", "key", "host_certificate", "host_key", "acme")
-_OF_SITE = ("directory", "mail", "ca")
+_OF_SITE = ("directory", "mail")
 
 
 def tls(settings: Settings) -> Tls:
     """As a [tls] of the page's own."""
     monitor = settings.monitor
     given = {name: getattr(monitor, f"page_{name}") for name in _OWN}
-    shared = settings.tls.model_dump(include=set(_OF_SITE), exclude_unset=True)
-    if not monitor.page_acme:
-        shared = {"ca": shared["ca"]} if monitor.page_certificate and "ca" in shared else {}
-    return Tls(**{name: one for name, one in given.items() if one}, **shared)
+    if monitor.page_acme:
+        given |= settings.tls.model_dump(include=set(_OF_SITE), exclude_unset=True)
+    if monitor.page_acme or monitor.page_certificate:
+        given["ca"] = monitor.page_ca or settings.tls.ca
+    return Tls(**{name: one for name, one in given.items() if one})
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
     """Every mistake in the settings of the page, by the key of its setting."""
     monitor = settings.monitor
-    given = [f"page_{name}" for name in _OWN if getattr(monitor, f"page_{name}")]
+    given = [f"page_{name}" for name in (*_OWN, "ca") if getattr(monitor, f"page_{name}")]
     if monitor.page is None:
         for name in given:
             yield ("monitor", name), "monitor.page is missing: the name of the page"

@@ -804,8 +804,9 @@ class Monitor(Model):
     )
     """Its private key there."""
     page_acme: bool = False
-    """Or one of a certificate authority, with the tls.directory, tls.mail and tls.ca of the
-    site."""
+    """Or one of a certificate authority, with tls.directory and tls.mail of the site."""
+    page_ca: str | None = Field(default=None, min_length=1, examples=["tls/root.pem"])
+    """The roots of a private CA for the page; default: tls.ca."""
     errors_percent: float = Field(default=5, gt=0, le=100)
     """Share of 5xx answers, of at least 50 in three minutes."""
     slow_seconds: float = Field(default=1, gt=0, le=600)

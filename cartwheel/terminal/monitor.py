@@ -26,6 +26,8 @@ def installed_lines(found: Installed) -> Iterator[str]:
             yield f"{host}: the monitor cannot look into it: {problem}"
     for host, notes in found.notes.items():
         yield from (f"{host}: {note}" for note in notes)
+    if found.page:
+        yield f"its page: {found.page} (`fab monitor.user.add` lets people in)"
     yield "next: `fab monitor.test`, `fab monitor.status`"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -11,6 +10,9 @@ from dataclasses import dataclass
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit import messenger as messengers
+from tests.kit.certificates import authority, certificate
+from tests.kit.messenger import Messenger
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
@@ -18,19 +20,9 @@ from tests.lab.conftest import GetHosts
 pytestmark = pytest.mark.timeout(400)
 
 WEB, SSH = 3143, 3144  # inside a lab host: the services of the others (cartwheel_lab.forwarder)
-# A messenger of the monitor's own host: it keeps what it hears.
-HEARS = """
-import http.server, json, time
-class Hears(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with open("/root/heard", "a") as file:
-            file.write(json.dumps([time.time(), said["title"], said["message"]]) + "\\n")
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-http.server.ThreadingHTTPServer(("127.0.0.1", 9999), Hears).serve_forever()
-"""
+PAGE = "monitor.example.org"
+ROOT = authority()
+PASSWORD = "correct horse battery"
 
 
 @dataclass(frozen=True)
@@ -41,18 +33,16 @@ class Scenery:
     monitor: LabHost
     web: LabHost
     other: LabHost
+    messenger: Messenger
 
     def fab(self, task: str, *words: str, code: int = 0) -> str:
         return self.project.fab(task, "-H", self.monitor.name, *words, code=code).out
 
     def heard(self, *, whole: bool = False) -> list[str]:
-        """The titles of all messages so far, or the messages as a `whole`."""
-        text = self.monitor.sh("cat /root/heard 2>/dev/null || true")
-        found = [json.loads(line)[1:] for line in text.splitlines()]
-        return ["\n".join(one) if whole else one[0] for one in found]
+        return self.messenger.heard(whole=whole)
 
     def hears(self, title: str) -> None:
-        until(lambda: title in self.heard(), 60, shown=title)
+        self.messenger.hears(title)
 
 
 def settings(*hosts: LabHost) -> str:
@@ -72,12 +62,10 @@ def scenery(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         host.reset()
     project = new_project(tmp_path_factory.mktemp("shop"))
     project.settings(settings(web, other))
-    project.write("ops", "json://127.0.0.1:9999/room-of-the-team")
+    project.write("ops", messengers.ADDRESS)
     project.fab("setup", "-H", f"{web.name},{other.name}")
     project.fab("deploy", "-H", f"{web.name},{other.name}")
-    monitor.sh(f"cat >/root/hears.py <<'.'\n{HEARS}\n.")
-    monitor.sh("systemd-run -q --unit=hears python3 /root/hears.py")
-    yield Scenery(project, monitor, web, other)
+    yield Scenery(project, monitor, web, other, messengers.start(monitor))
 
 
 def test_it_watches_and_reaches_people(scenery: Scenery) -> None:
@@ -205,7 +193,7 @@ def test_another_project_with_the_same_host_keeps_it(
 ) -> None:
     blog = new_project(tmp_path_factory.mktemp("blog"))
     blog.settings(settings(scenery.web).replace('"shop"', '"blog"'))
-    blog.write("ops", "json://127.0.0.1:9999/room-of-the-team")
+    blog.write("ops", messengers.ADDRESS)
     blog.fab("setup", "-H", scenery.web.name)
     blog.fab("monitor.install", "-H", scenery.monitor.name)
     keys = "cat /var/lib/cartwheel/look/.ssh/authorized_keys"
@@ -218,6 +206,57 @@ def test_another_project_with_the_same_host_keeps_it(
     answered = re.compile(rf"^{scenery.web.name} .* \d+ ms", re.MULTILINE)
     until(lambda: answered.search(_status(scenery)), 30, shown="it looks into the host")
     blog.fab("uninstall", "-H", scenery.web.name, "--yes")
+
+
+def curl(scenery: Scenery, path: str, *options: str) -> str:
+    """Head and body, as a browser with cookies gets them on the monitor's host."""
+    words = ["curl", "-sSi", "--cacert /tmp/root.pem", f"--resolve {PAGE}:443:127.0.0.1"]
+    words += ["-b /tmp/cookies -c /tmp/cookies", *options, f"'https://{PAGE}{path}'"]
+    return scenery.monitor.sh(" ".join(words)).replace("\r", "")
+
+
+def token(page: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1]
+
+
+def log_in(scenery: Scenery, password: str) -> str:
+    form = {"csrf_token": token(curl(scenery, "/login")), "name": "ann", "password": password}
+    words = [f"--data-urlencode '{name}={value}'" for name, value in form.items()]
+    return curl(scenery, "/login", *words, f"-e https://{PAGE}/login").partition("\n")[0]
+
+
+def test_its_page_stands_behind_https_and_a_login(scenery: Scenery) -> None:
+    issued = certificate(PAGE, by=ROOT)
+    project = scenery.project
+    for name, text in (("a.pem", issued.pem), ("a.key", issued.key), ("r.pem", ROOT.pem)):
+        project.write(name, text)
+    scenery.monitor.sh(f"cat >/tmp/root.pem <<'.'\n{ROOT.pem}.")
+    page = f'page = "{PAGE}"\npage_certificate = "a.pem"\npage_key = "a.key"\npage_ca = "r.pem"\n'
+    text = settings(scenery.web, scenery.other)
+    project.settings(text.replace("[monitor]\n", f"[monitor]\n{page}"))
+    assert f"https://{PAGE}" in scenery.fab("monitor.install")
+    where = ("ann", "-H", scenery.monitor.name)
+    refused = project.fab("monitor.user.add", *where, given="short\n", code=2)
+    assert "12 or more" in refused.err
+    added = project.fab("monitor.user.add", *where, given=f"{PASSWORD}\n")
+    assert PASSWORD not in added.text
+    hashes = "/srv/cartwheel-monitor/users.d"
+    assert scenery.monitor.sh(f"stat -c %a:%U {hashes}/ann.json").strip() == "640:root"
+    assert curl(scenery, "/").startswith("HTTP/2 302")
+    assert log_in(scenery, "a wrong password").startswith("HTTP/2 401")
+    assert log_in(scenery, PASSWORD).startswith("HTTP/2 302")
+    shown = curl(scenery, "/")
+    for host in (scenery.web, scenery.other):
+        assert host.name in shown
+    assert "content-security-policy: default-src 'none'" in shown
+    forged = curl(scenery, "/logout", "-X POST", f"-e https://{PAGE}/")
+    assert forged.startswith("HTTP/2 400")
+    project.fab("monitor.user.remove", *where)
+    assert curl(scenery, "/").startswith("HTTP/2 302"), "the session is over"
+    gone = project.fab("monitor.user.remove", *where, code=1)
+    assert "there was no such user" in gone.out
 
 
 def test_nothing_is_left_of_it(scenery: Scenery) -> None:
