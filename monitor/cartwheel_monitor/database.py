@@ -153,13 +153,16 @@ class Subjects:
 
 
 def add(db: sqlite3.Connection, subjects: Subjects, rows: Iterable[Row]) -> None:
-    """Add what was seen to each table; in a transaction of the caller."""
+    """Add what was seen to each table, and to the totals; in a transaction of the caller."""
     for row in rows:
         subject = subjects.number(row.app, row.host, row.about)
         values = [fitting(row.values.get(name)) for name in schema.COLUMNS]
         for table, span in schema.LEVELS.items():
             begins = int(row.at) // span * span
             db.execute(schema.ADDING[table], (subject, begins, *values))
+        sums = [_fitting(row.values.get(name)) for name in schema.SUMS]
+        if any(sums):
+            db.execute(schema.ADDING_TOTALS, (subject, *sums))
 
 
 def text(found: str) -> str:

@@ -238,10 +238,10 @@ def telling(path: Path, number: int) -> list[dict[str, str | float]]:
         )
         return [
             {
-                "at": at if done is None else done,
+                "at": done or at,
                 "news": str(json.loads(data).get("title", "")),
                 "messenger": messenger,
-                "problem": problem if done is None else "",
+                "problem": problem,
             }
             for at, data, messenger, done, problem in rows
         ]

@@ -79,4 +79,6 @@ def _of_app(app: AppLook, before: AppLook | None) -> Iterator[tuple[str, Value]]
         yield "seconds", app.requests.seconds
         yield "requests", app.requests.count
         yield "failed", app.requests.failed
+        if app.requests.took is not None:
+            yield "request_seconds", app.requests.took
         yield from zip(TIMES, app.requests.times)

@@ -10,6 +10,7 @@ that could be late, or interrupted.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from cartwheel.host.wire.look import BOUNDS
 
@@ -30,6 +31,7 @@ COLUMNS: dict[str, str] = {
     "seconds": SUM,
     "requests": SUM,
     "failed": SUM,
+    "request_seconds": SUM,
     **dict.fromkeys(TIMES, SUM),
     # processes: how many did not run, how often systemd started one again
     "down": MOST,
@@ -54,6 +56,10 @@ _MERGED = {
 }
 LEVELS = {"raw": 1, "minutes": 60, "hours": 3600, "days": 86400}
 """The tables, and the span of a row in seconds."""
+TOTALS = "totals"
+"""One row for each subject: what was ever added, for counters that only grow (page/reading/
+figures.py). It stays when the oldest rows of the other tables go."""
+SUMS = tuple(name for name, how in COLUMNS.items() if how == SUM)
 
 _TABLES = {
     "subjects": (
@@ -106,10 +112,9 @@ def prepare(db: sqlite3.Connection) -> None:
                 f"CREATE TABLE IF NOT EXISTS {name} (subject INTEGER NOT NULL, at INTEGER NOT NULL,"
                 " PRIMARY KEY (subject, at)) WITHOUT ROWID"
             )
-            there = {row[1] for row in db.execute(f"PRAGMA table_info({name})")}
-            for column in COLUMNS:
-                if column not in there:
-                    db.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
+            _add_columns(db, name, COLUMNS)
+        db.execute(f"CREATE TABLE IF NOT EXISTS {TOTALS} (subject INTEGER PRIMARY KEY)")
+        _add_columns(db, TOTALS, SUMS)
         if 0 < db.execute("PRAGMA user_version").fetchone()[0] < _WITH_DAYS:
             db.execute(_DAYS_OF_HOURS)
         version = max(VERSION, db.execute("PRAGMA user_version").fetchone()[0])
@@ -121,6 +126,13 @@ def prepare(db: sqlite3.Connection) -> None:
         raise
 
 
+def _add_columns(db: sqlite3.Connection, table: str, columns: Iterable[str]) -> None:
+    there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+    for column in columns:
+        if column not in there:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
 def _of_spans(name: str) -> str:
     """A column of a longer span, out of the rows of shorter ones; of what is last, any is taken."""
     return {SUM: f"sum({name})", LEAST: f"min({name})"}.get(COLUMNS[name], f"max({name})")
@@ -129,11 +141,15 @@ def _of_spans(name: str) -> str:
 def _adding(table: str) -> str:
     names = ", ".join(COLUMNS)
     marks = ", ".join("?" * len(COLUMNS))
-    merged = ", ".join(f"{name} = {_MERGED[how].format(name)}" for name, how in COLUMNS.items())
+    merged = _merged(COLUMNS)
     return (
         f"INSERT INTO {table} (subject, at, {names}) VALUES (?, ?, {marks})"  # noqa: S608 - our names
         f" ON CONFLICT (subject, at) DO UPDATE SET {merged}"
     )
+
+
+def _merged(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} = {_MERGED[COLUMNS[name]].format(name)}" for name in names)
 
 
 _DAYS_OF_HOURS = (
@@ -144,3 +160,8 @@ _DAYS_OF_HOURS = (
 
 ADDING = {table: _adding(table) for table in LEVELS}
 """The statement that adds a row to what its span has already, for each table."""
+ADDING_TOTALS = (
+    f"INSERT INTO {TOTALS} (subject, {', '.join(SUMS)})"  # noqa: S608 - our names
+    f" VALUES (?, {', '.join('?' * len(SUMS))})"
+    f" ON CONFLICT (subject) DO UPDATE SET {_merged(SUMS)}"
+)

@@ -63,11 +63,12 @@ class Opened:
 @dataclass(frozen=True)
 class Health:
     """How the store is. `trouble`: why it cannot write now, "" for nothing; `since` then. `lost`:
-    looks that were never kept. `waiting`: what is in memory only."""
+    looks that were never kept, `lost_ever`: since the start. `waiting`: what is in memory only."""
 
     trouble: str = ""
     since: float = 0.0
     lost: int = 0
+    lost_ever: int = 0
     waiting: int = 0
 
 
@@ -207,9 +208,13 @@ class Store:
         lost = max(0, len(self._rows) - MOST_ROWS)
         for _ in range(lost):
             self._rows.popleft()
-        self._health = replace(self._health, lost=self._health.lost + lost)
+        self._lose(lost)
         while len(self._jobs) > MOST_JOBS:
             self._jobs.popleft()
+
+    def _lose(self, count: int) -> None:
+        known = self._health
+        self._health = replace(known, lost=known.lost + count, lost_ever=known.lost_ever + count)
 
     def _put(self, key: str, text: str) -> None:
         if self._kept.get(key) != text:
@@ -339,7 +344,7 @@ class Store:
                     self._jobs.extendleft(reversed(jobs))
                     self._trim()
                 else:  # what a host said cannot be written, now or later
-                    self._health = replace(self._health, lost=self._health.lost + len(rows))
+                    self._lose(len(rows))
                 self._changed = {**changed, **self._changed}
                 self._unwritten |= keys
             raise
@@ -403,7 +408,7 @@ class Store:
             was = self._health
             if not was.trouble:
                 return
-            self._health = Health()
+            self._health = Health(lost_ever=was.lost_ever)
             seconds = self._clock() - was.since
             if seconds >= WORTH_SECONDS or was.lost:
                 self._add_note(

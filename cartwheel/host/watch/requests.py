@@ -80,7 +80,7 @@ class Log:
         return whole
 
     def _counted(self, text: bytes) -> dict[str, object] | None:
-        count, failed, times, lines = 0, 0, [0] * (len(BOUNDS) + 1), 0
+        count, failed, times, lines, took = 0, 0, [0] * (len(BOUNDS) + 1), 0, 0.0
         for found in self._line.finditer(text):
             lines += 1
             status = int(found["status"])
@@ -91,11 +91,13 @@ class Log:
                 continue  # the latter: somebody has closed the site
             count += 1
             failed += status >= 500
-            times[bisect.bisect_left(BOUNDS, sites.seconds(found))] += 1
+            seconds = sites.seconds(found)
+            took += seconds
+            times[bisect.bisect_left(BOUNDS, seconds)] += 1
         if text and not lines:
             self.unread = f"{self._path} has a format of its own"
             return None
-        return {"count": count, "failed": failed, "times": times}
+        return {"count": count, "failed": failed, "times": times, "took": round(took, 3)}
 
 
 def _opened(path: str) -> int | None:

@@ -52,12 +52,14 @@ class TimerLook:
 @dataclass(frozen=True)
 class Requests:
     """Requests of visitors that ended since the last look: how many, how many with 5xx, and how
-    many in each interval of BOUNDS."""
+    many in each interval of BOUNDS. `took`: how long they took together, in seconds; earlier
+    versions do not say it."""
 
     seconds: float = 0.0
     count: int = 0
     failed: int = 0
     times: Tuple[int, ...] = ()
+    took: Optional[float] = None
 
 
 @dataclass(frozen=True)

@@ -325,6 +325,7 @@ def test_requests_since_the_last_look(site: tuple[sites.Kind, Path, list[str]]) 
     found = counted(log, *place)
     assert (found.count, found.failed, sum(found.times)) == (3, 1, 3)
     assert (found.times[0], found.times[4]) == (2, 1), "0 ms and 2 ms, and 300 ms"
+    assert found.took == pytest.approx(0.302, abs=0.002)
     place = (log.inode, log.offset)
     assert counted(log, *place).count == 0
     with path.open("a") as file:

@@ -167,6 +167,22 @@ def test_the_page_asks_only_for_what_there_is(memory: Path) -> None:
 # Rows
 
 
+def test_what_a_messenger_never_heard_is_said(memory: Path) -> None:
+    db = filled(memory, [])
+    with database.transaction(db):
+        db.execute('INSERT INTO news VALUES (1, 100.0, 7, \'{"title": "down"}\')')
+        for name, done, problem in (
+            ("boss", 0.0, "given up"), ("mail", None, "no answer"), ("ops", 105.0, "")
+        ):  # fmt: skip
+            db.execute("INSERT INTO deliveries VALUES (1, ?, 1, ?, ?)", (name, done, problem))
+    found = past.telling(memory / DATABASE, 7)
+    assert [(one["messenger"], one["at"], one["problem"]) for one in found] == [
+        ("boss", 100.0, "given up"),
+        ("mail", 100.0, "no answer"),
+        ("ops", 105.0, ""),
+    ]
+
+
 def test_what_a_look_leaves() -> None:
     times = tuple(range(len(BOUNDS) + 1))
     app = AppLook(

@@ -475,6 +475,7 @@ def test_a_folder_that_cannot_be_used_loses_only_what_is_too_much(
     wait_for(lambda: not store.health.trouble and not store.health.waiting, "it works again")
     (note,) = [one.text for one in store.notes() if "works again" in one.text]
     assert "5 looks were not kept" in note
+    assert (store.health.lost, store.health.lost_ever) == (0, 5)
     store.close()
     assert again(folder)[0].book == STATE.book
 
@@ -509,6 +510,29 @@ def test_a_file_that_was_moved_away_is_begun_anew(memory: Path) -> None:
             break
     store.close()
     assert again(memory)[0].book == STATE.book
+
+
+def test_totals_only_grow(memory: Path) -> None:
+    """Whatever is deleted, and in whatever order looks come: rate() of them is right."""
+    db = database.connect(memory / DATABASE)
+
+    def total() -> tuple[float, float, float]:
+        asked = "SELECT looks, requests, t2 FROM totals JOIN subjects ON subject = id"
+        (found,) = db.execute(asked + " WHERE host = 'web1'").fetchall()
+        return float(found[0]), float(found[1] or 0), float(found[2] or 0)
+
+    with database.transaction(db):
+        database.add(db, Subjects(db), [row(NOW), row(NOW - 3 * 86400), row(NOW, looks=1, t2=4)])
+    assert total() == (3, 20, 4)
+    database.shrink(db, Keeping(0.0, 1), NOW + 10 * 86400)
+    assert db.execute("SELECT count(*) FROM days").fetchone() == (0,)
+    assert total() == (3, 20, 4)
+    db.close()
+    db = database.connect(memory / DATABASE)
+    with database.transaction(db):
+        database.add(db, Subjects(db), [row(NOW, looks=1), Row("", "web1", "/", NOW, {"size": 9})])
+    assert total() == (4, 20, 4)
+    db.close()
 
 
 # Killed, and a full disk
