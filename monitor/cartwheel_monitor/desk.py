@@ -16,6 +16,7 @@ from cartwheel_monitor.observations import Look, Probe
 from cartwheel_monitor.past import Past
 from cartwheel_monitor.places import Places
 from cartwheel_monitor.quiet import Silence
+from cartwheel_monitor.records import Json
 from cartwheel_monitor.store import Store
 from cartwheel_monitor.telling import Telling
 from cartwheel_monitor.watch_list import Host, WatchList
@@ -140,6 +141,30 @@ class Desk:
         if sent is not None and sent.problem:
             found.append(f"heartbeat: {sent.problem}")
         return found
+
+    def itself(self) -> Dict[str, Json]:
+        """How it keeps and tells; no address is in it."""
+        health, sent = self._store.health, self._heartbeat.sent if self._heartbeat else None
+        return {
+            "store": {
+                "trouble": health.trouble,
+                "since": health.since,
+                "waiting": health.waiting,
+                "lost": health.lost_ever,
+            },
+            "messengers": [
+                {
+                    "name": one.name,
+                    "waiting": one.waiting,
+                    "problem": one.problem,
+                    "since": one.since,
+                    "tries": one.tries,
+                    "given_up": one.given_up,
+                }
+                for one in self._telling.reached()
+            ],
+            "heartbeat": {"at": sent.at, "problem": sent.problem} if sent else None,
+        }
 
     @property
     def judge(self) -> Judge:

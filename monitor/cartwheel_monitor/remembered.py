@@ -51,7 +51,12 @@ def look_text(look: Look, answered: Look | None) -> str:
     if answered is not None and answered.seen is not None:
         fields["seen_at"] = answered.at
         fields["seen"] = to_json(_alone(answered.seen))
-    return json.dumps(fields)
+    return _text(fields)
+
+
+def _text(fields: object) -> str:
+    """What a host says may have halves of characters, which nothing can show."""
+    return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 def _alone(seen: HostLook) -> HostLook:
@@ -62,7 +67,7 @@ def _alone(seen: HostLook) -> HostLook:
 
 def probe_text(probe: Probe) -> str:
     fields = {name: getattr(probe, name) for name in _PROBE}
-    return json.dumps(fields)
+    return _text(fields)
 
 
 _PROBE = ("app", "at", "status", "seconds", "problem", "site", "until", "valid_from")
@@ -73,16 +78,11 @@ def write(db: sqlite3.Connection, look: Look) -> None:
     for app in look.seen.apps if look.seen else ():
         for entry in app.entries:
             at = entry.at if entry.at is not None else look.at
-            row = (
-                app.app,
-                look.host,
-                database.fitting(entry.seq or 0),
-                at,
-                json.dumps(to_json(entry)),
-            )
+            seq = database.fitting(entry.seq or 0)
+            row = (app.app, look.host, seq, at, _text(to_json(entry)))
             db.execute(_ADD_ENTRY, row)
         if app.live is not None:
-            data = json.dumps(to_json(app.live))
+            data = _text(to_json(app.live))
             db.execute(_ADD_RELEASE, (app.app, database.text(app.live.release), look.at, data))
 
 

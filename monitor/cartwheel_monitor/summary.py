@@ -28,6 +28,7 @@ def of(desks: Iterable[Desk], unread: Dict[str, str], now: float) -> Dict[str, J
         "hosts": {one.listed.project: [host.name for host in one.listed.hosts] for one in every},
         "targets": [row for desk in every for row in _targets(desk)],
         "open": [row for desk in every for row in _open(desk)],
+        "projects": {one.listed.project: one.itself() for one in every},
         "silences": [row for desk in every for row in _silences(desk)],
     }
 

@@ -6,7 +6,8 @@ import json
 import random
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cartwheel.host.wire.codec import to_json
@@ -17,9 +18,11 @@ from cartwheel.host.wire.look import (
     HostLook,
     ProcessLook,
     ReleaseLook,
+    Requests,
     TimerLook,
 )
-from cartwheel_monitor import database, remembered, schema
+from cartwheel_monitor import database, records, remembered, rows, schema
+from cartwheel_monitor.incidents import Incident
 from cartwheel_monitor.observations import Look, Probe
 from cartwheel_monitor.places import Places
 from cartwheel_monitor.store import DATABASE
@@ -68,6 +71,12 @@ def fill(
     with database.transaction(db):
         for level in levels:
             _fill_level(db, level, app, hosts, url, now - days * DAY, now, seed)
+        sums = ", ".join(schema.SUMS)
+        added = ", ".join(f"sum({name})" for name in schema.SUMS)
+        db.execute(
+            f"INSERT INTO {schema.TOTALS} (subject, {sums})"  # noqa: S608 - our names
+            f" SELECT subject, {added} FROM {levels[-1]} GROUP BY subject"
+        )
         looks = [_look(app, host, now, releases, days) for host in hosts]
         for one in looks:
             _keep(db, f"{remembered.LOOK}{one.host}", remembered.look_text(one, one))
@@ -87,6 +96,69 @@ def fill(
     said = {"format": 1, "time": now, "problems": [], "targets": [], "open": [], "silences": []}
     places.status.write_text(json.dumps(said))
     return Filled(places, app, tuple(hosts), url, releases)
+
+
+def opened(filled: Filled) -> closing[sqlite3.Connection]:
+    """Its database, to write."""
+    return closing(database.connect(filled.places.project(filled.app) / DATABASE))
+
+
+def look_at(filled: Filled, host: str, at: float) -> Look:
+    """An answer of a host that is well."""
+    found = _look(filled.app, host, at, filled.releases, len(filled.releases))
+    return replace(found, at=at)
+
+
+def keep(filled: Filled, key: str, text: str) -> None:
+    with opened(filled) as db:
+        _keep(db, key, text)
+
+
+def add_entry(filled: Filled, host: str, entry: Entry) -> None:
+    """A line of the host's journal."""
+    with opened(filled) as db:
+        _entry(db, filled.app, host, entry)
+
+
+def grow(filled: Filled, at: float, requests: int = 20, failed: int = 1) -> None:
+    """A site was asked and each host looked into once more, as the watcher keeps it: so many
+    requests on each host, one in ten of which took 0.4 s and the others 0.04 s."""
+    slow = requests // 10
+    counted = Requests(
+        20.0, requests, failed, (requests - slow, 0, 0, 0, slow, *[0] * 9),
+        0.4 * slow + 0.04 * (requests - slow),
+    )  # fmt: skip
+    probe = Probe(filled.app, at, 200, 0.083, "", filled.url, at + 60 * DAY, at - 30 * DAY)
+    with opened(filled) as db:
+        every = [rows.of_probe(probe)]
+        with database.transaction(db):
+            for host in filled.hosts:
+                look = look_at(filled, host, at)
+                assert look.seen is not None
+                apps = tuple(replace(one, requests=counted) for one in look.seen.apps)
+                look = replace(look, seen=replace(look.seen, apps=apps))
+                every += rows.of_look(look, None)
+                _keep(db, f"{remembered.LOOK}{host}", remembered.look_text(look, look))
+            _keep(db, f"{remembered.PROBE}{filled.url}", remembered.probe_text(probe))
+            database.add(db, database.Subjects(db), every)
+
+
+def note(filled: Filled, one: Incident, *told: tuple[str, str, float | None, str]) -> None:
+    """An incident; `told`: (news, messenger, done, problem) of each message about it."""
+    data = json.dumps(records.of_incident(one))
+    with opened(filled) as db:
+        row = (one.number, one.kind, one.app, one.began, one.ended, data)
+        db.execute("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?)", row)
+        for news, messenger, done, problem in told:
+            title = json.dumps({"title": news, "body": "", "mood": "failure"})
+            found = db.execute(
+                "INSERT INTO news (at, number, data) VALUES (?, ?, ?)",
+                (one.began + 30, one.number, title),
+            )
+            db.execute(
+                "INSERT INTO deliveries VALUES (?, ?, 1, ?, ?)",
+                (found.lastrowid, messenger, done, problem),
+            )
 
 
 def _fill_level(
@@ -116,10 +188,10 @@ def _fill_level(
         of_app |= {"requests": requests, "failed": requests // 1000}
         of_app |= {"memory_used": (300 + chance.randint(0, 50)) << 20}
         of_app |= dict(zip(schema.TIMES, times, strict=True))
-        rows = [(app, "", url, site)] if place == 0 else [
+        every = [(app, "", url, site)] if place == 0 else [
             (app, host, "", of_app), ("", host, "", whole), ("", host, "/", disk)
         ]  # fmt: skip
-        for one, of_host, about, values in rows:
+        for one, of_host, about, values in every:
             names = ", ".join(values)
             db.execute(
                 f"WITH RECURSIVE times(at) AS (SELECT ? UNION ALL SELECT at + {span} FROM times"  # noqa: S608 - our names

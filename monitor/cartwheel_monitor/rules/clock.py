@@ -15,19 +15,21 @@ def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
     """The host wrote its time down at some moment of the look: its length is doubt."""
     if look.seen is None or look.seen.time <= 0:
         return
-    off = _off(look)
+    ahead = off(look)
     problem = ""
-    if abs(off) > around.limits.clock_seconds:
+    if abs(ahead) > around.limits.clock_seconds:
         way = (
-            _("its clock is {seconds} s ahead") if off > 0 else _("its clock is {seconds} s behind")
+            _("its clock is {seconds} s ahead")
+            if ahead > 0
+            else _("its clock is {seconds} s behind")
         )
-        problem = way.format(seconds=round(abs(off)))
-        if _is_ours(off, around):
+        problem = way.format(seconds=round(abs(ahead)))
+        if _is_ours(ahead, around):
             problem += _("; so are most others: perhaps it is the monitor's own clock")
     yield Verdict(Subject(CLOCK.name, "", look.host), look.at, problem)
 
 
-def _off(look: Look) -> float:
+def off(look: Look) -> float:
     """By how much it is ahead, for sure; 0 while the length of the look can explain it."""
     time = look.seen.time if look.seen else look.at
     if time > look.at:
@@ -35,9 +37,9 @@ def _off(look: Look) -> float:
     return min(0.0, time - (look.at - look.seconds))
 
 
-def _is_ours(off: float, around: Around) -> bool:
-    others = [_off(one) for one in around.others.values() if one.seen]
+def _is_ours(ahead: float, around: Around) -> bool:
+    others = [off(one) for one in around.others.values() if one.seen]
     same = [
-        one for one in others if abs(one) > around.limits.clock_seconds and (one > 0) == (off > 0)
+        one for one in others if abs(one) > around.limits.clock_seconds and (one > 0) == (ahead > 0)
     ]
     return len(others) + 1 >= _LEAST_HOSTS and 2 * (len(same) + 1) > len(others) + 1

@@ -9,14 +9,18 @@ from cartwheel_monitor.language import _
 
 def every() -> list[Blueprint]:
     """The blueprints of all views."""
-    from cartwheel_monitor.page.views import about, application, fleet
+    from cartwheel_monitor.page.views import about, application, checks, fleet, incidents
 
-    return [one.blueprint for one in (about, fleet, application)]
+    return [one.blueprint for one in (about, fleet, application, incidents, checks)]
 
 
 def menu() -> list[tuple[str, str]]:
     """The views about everything, by endpoint, as each page's head lists them."""
-    return [("fleet.show", _("Fleet"))]
+    return [
+        ("fleet.show", _("Fleet")),
+        ("incidents.show", _("Incidents")),
+        ("checks.show", _("Checks")),
+    ]
 
 
 def app_menu() -> list[tuple[str, str]]:

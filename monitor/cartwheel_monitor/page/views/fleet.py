@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g, render_template
 
 from cartwheel_monitor.page import site
-from cartwheel_monitor.page.reading import fleet, projects
+from cartwheel_monitor.page.reading import fleet, incidents, projects
 
 blueprint = Blueprint("fleet", __name__)
 
@@ -15,5 +15,5 @@ def show() -> str:
     known = projects.every(site.places())
     apps = [fleet.read(one, g.now) for one in known]
     watcher = projects.watcher(site.places())
-    open_ = [row for one in known for row in watcher.rows("open", one.name)]
+    open_ = incidents.open_now(known, watcher)
     return render_template("fleet.html", apps=apps, watcher=watcher, open_=open_)
