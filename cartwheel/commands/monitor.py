@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.target import Target
 
 _SMALL_SECONDS = 120.0
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # RFC 6750
 T = TypeVar("T")
 
 
@@ -57,6 +59,7 @@ def install(scene: Scene) -> Installed:
     messengers = notifying.addresses(scene)
     heartbeat = scene.secret(scene.settings.monitor.heartbeat, "monitor.heartbeat")
     roots = roots_of(scene.settings, scene.project)
+    metrics = metrics_token(scene)
     own = monitor_scene(scene)
     watched = watched_hosts(scene)
     raise_failures(setup(own))
@@ -68,7 +71,9 @@ def install(scene: Scene) -> Installed:
     asked = AllowMonitor(_key_name(scene, name), public, (), __version__)
     allowed = _on_each(scene, tuple(one.host for one in watched), asked)
     may = [one for one in watched if one.host.name in successes(allowed)]
-    listed = watch_list(scene.settings, may, messengers, heartbeat, roots=roots)
+    listed = watch_list(
+        scene.settings, may, messengers, heartbeat, roots=roots, metrics=metrics
+    )
     _place(own, {scene.settings.slug: listed})
     said = _asked(own, f"try --project {shlex.quote(scene.settings.slug)}")
     tried = {str(host): str(problem) for host, problem in said.items()}
@@ -76,6 +81,19 @@ def install(scene: Scene) -> Installed:
     notes |= _why(scene, [one.host for one in watched if tried.get(one.host.name)], own)
     page = f"https://{scene.settings.monitor.page}" if scene.settings.monitor.page else None
     return Installed(name, report, failures(allowed), tried, notes, page)
+
+
+def metrics_token(scene: Scene) -> Hidden | None:
+    """The token of /metrics, None without one. Raises UsageError for one that can be guessed, or
+    that no HTTP header can hold."""
+    found = scene.secret(scene.settings.monitor.metrics, "monitor.metrics")
+    if found is not None and not _TOKEN.fullmatch(found.reveal()):
+        raise UsageError(
+            "usage",
+            "monitor.metrics is no bearer token: at least 16 letters, digits or any of -._~+/=",
+            hint="`openssl rand -hex 32` makes one.",
+        )
+    return found
 
 
 def _why(scene: Scene, hosts: list[Host], own: Scene) -> dict[str, tuple[str, ...]]:

@@ -49,6 +49,7 @@ def watch_list(
     heartbeat: Hidden | None,
     *,
     roots: str = "",
+    metrics: Hidden | None = None,
 ) -> Hidden:
     """The list as the monitor reads it; secret, because it has addresses of messengers. `roots`: of
     a private CA, as PEM."""
@@ -74,6 +75,7 @@ def watch_list(
         "limits": {name: float(getattr(asked, name)) for name in LIMITS},
         "messengers": {name: one.reveal() for name, one in messengers.items()},
         "heartbeat": heartbeat.reveal() if heartbeat else "",
+        "metrics": metrics.reveal() if metrics else "",
     }
     return Hidden(json.dumps(fields, indent=1) + "\n")
 

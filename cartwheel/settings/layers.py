@@ -23,6 +23,7 @@ _WHOLE = {
     ("balancer", "secret"),
     ("monitor", "heartbeat"),
     ("monitor", "page_key"),
+    ("monitor", "metrics"),
     ("index", "password"),
     ("ssh", "password"),
     ("ssh", "sudo_password"),

@@ -31,6 +31,7 @@ _SECRETS = frozenset(
         "page_key",
         "users",
         "heartbeat",
+        "metrics",
     }
 )
 _SHELL = re.compile(r"[\s=<>|;&()'\"`]+")

@@ -807,6 +807,9 @@ class Monitor(Model):
     """Or one of a certificate authority, with tls.directory and tls.mail of the site."""
     page_ca: str | None = Field(default=None, min_length=1, examples=["tls/root.pem"])
     """The roots of a private CA for the page; default: tls.ca."""
+    metrics: Secret | None = Field(default=None, examples=[{"env": "METRICS_TOKEN"}])
+    """The bearer token with which a Prometheus reads /metrics of the monitor's page
+    (docs/metrics.md); without it, that is closed."""
     errors_percent: float = Field(default=5, gt=0, le=100)
     """Share of 5xx answers, of at least 50 in three minutes."""
     slow_seconds: float = Field(default=1, gt=0, le=600)

@@ -48,7 +48,7 @@ class Host:
 @dataclass(frozen=True)
 class WatchList:
     """All that one project wants to be watched, and whom it tells. `limits` override the defaults
-    of the rules, by name."""
+    of the rules, by name. `metrics`: the token of /metrics."""
 
     format: int = FORMAT
     project: str = ""
@@ -61,6 +61,7 @@ class WatchList:
     limits: Dict[str, float] = field(default_factory=dict)
     messengers: Dict[str, Hidden] = field(default_factory=dict)
     heartbeat: Hidden = _NONE
+    metrics: Hidden = _NONE
 
 
 def read(folder: Path) -> Tuple[List[WatchList], Dict[str, str]]:

@@ -30,8 +30,8 @@ WEB = Host("web1", "here", roles=("web",))
 MONITOR = Host("mon1", "here", roles=("monitor",))
 
 
-def scene(*known: Host, named: tuple[str, ...] = ()) -> Scene:
-    settings = Settings.model_validate({"app": {"name": "shop", "source": "."}})
+def scene(*known: Host, named: tuple[str, ...] = (), **tables: Fields) -> Scene:
+    settings = Settings.model_validate({"app": {"name": "shop", "source": "."}, **tables})
     chosen = tuple(host for host in known if not named or host.name in named)
     return Scene(
         project=Path("/nowhere"),
@@ -177,3 +177,16 @@ def test_a_program_that_does_not_do_it(
     with pytest.raises(HostError, match=says) as refused:
         monitor.status(scene(WEB, MONITOR))
     assert refused.value.slug == "monitor"
+
+
+def test_the_token_of_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert monitor.metrics_token(scene(WEB)) is None
+    own = scene(WEB, monitor={"metrics": {"env": "METRICS_TOKEN"}})
+    monkeypatch.setenv("METRICS_TOKEN", "0123456789abcdef")
+    found = monitor.metrics_token(own)
+    assert found is not None and found.reveal() == "0123456789abcdef"
+    for bad in ("0123456789abcde", "0123456789 abcdef", "0123456789abcd\u00e9f"):
+        monkeypatch.setenv("METRICS_TOKEN", bad)
+        with pytest.raises(UsageError, match="no bearer token") as caught:
+            monitor.metrics_token(own)
+        assert bad not in str(caught.value)

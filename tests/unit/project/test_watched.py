@@ -90,7 +90,11 @@ def test_the_monitor_reads_what_is_written() -> None:
         health={"status": 204},
     )
     text = watched.watch_list(
-        given, [WEB1, WEB2], {"ops": Hidden("json://x/")}, Hidden("https://beat/")
+        given,
+        [WEB1, WEB2],
+        {"ops": Hidden("json://x/")},
+        Hidden("https://beat/"),
+        metrics=Hidden("t0ken"),
     )
     found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
     assert (found.project, found.every, found.timeout) == ("shop", 30, 5)
@@ -100,7 +104,7 @@ def test_the_monitor_reads_what_is_written() -> None:
     ]
     assert found.sites[0].status == (204,)
     assert found.messengers["ops"].reveal() == "json://x/"
-    assert found.heartbeat.reveal() == "https://beat/"
+    assert (found.heartbeat.reveal(), found.metrics.reveal()) == ("https://beat/", "t0ken")
     assert (found.history_days, found.history_bytes) == (0, 64 << 20)
     limits = limits_of(found)
     assert (limits.errors_share, limits.certificate_seconds) == (0.02, 7 * 86400)
@@ -119,6 +123,7 @@ def test_the_defaults_are_those_of_the_rules() -> None:
     """docs/settings.md and the monitor say the same."""
     text = watched.watch_list(settings(), [WEB1], {}, None)
     found = from_disk(watch_list.WatchList, json.loads(text.reveal()))
+    assert not found.metrics
     assert limits_of(found) == DEFAULTS
     assert Keeping(found.history_days, found.history_bytes) == Keeping()
     assert watched.FORMAT == watch_list.FORMAT

@@ -9,9 +9,16 @@ from cartwheel_monitor.language import _
 
 def every() -> list[Blueprint]:
     """The blueprints of all views."""
-    from cartwheel_monitor.page.views import about, application, checks, fleet, incidents
+    from cartwheel_monitor.page.views import (
+        about,
+        application,
+        checks,
+        fleet,
+        incidents,
+        metrics,
+    )
 
-    return [one.blueprint for one in (about, fleet, application, incidents, checks)]
+    return [one.blueprint for one in (about, fleet, application, incidents, checks, metrics)]
 
 
 def menu() -> list[tuple[str, str]]:
