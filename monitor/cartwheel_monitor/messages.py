@@ -20,6 +20,7 @@ _MOST_LINES = 6
 _MOST_TYPED = 4
 _LINE = 300
 _DAY = 86400.0
+_LONGEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def hosts_text(hosts: Iterable[str]) -> str:
 
 def span(seconds: float) -> str:
     """How long something takes, in its largest unit."""
-    whole = max(0, int(seconds))
+    # Hosts wrote some of these times: they may be infinite, or no number.
+    whole = int(min(max(0.0, seconds), _LONGEST))
     for size, one, many in (
         (86400, "{count} day", "{count} days"),
         (3600, "{count} hour", "{count} hours"),

@@ -63,7 +63,7 @@ def limits(one: Limits, every: float) -> list[Limit]:
     days = _n("{count} day", "{count} days", round(one.certificate_seconds / _DAY))
     hours = _n("{count} hour", "{count} hours", round(one.disk_hours))
     return [
-        Limit("every_seconds", span(every), _("Each site and each host is looked at so often.")),
+        Limit("every_seconds", span(every), _("How often each site and each host is looked at.")),
         Limit(
             "errors_percent",
             words.percent(one.errors_share, 1),
@@ -99,13 +99,13 @@ def limits(one: Limits, every: float) -> list[Limit]:
         Limit(
             "",
             str(one.restarts),
-            _("So many restarts of a process by systemd within {span} are wrong.").format(
+            _("This many restarts of a process by systemd within {span} are wrong.").format(
                 span=span(one.restart_seconds)
             ),
         ),
         Limit(
             "",
             span(one.behind_seconds),
-            _("A host that serves another release than the others for so long is wrong."),
+            _("A host that serves another release than the others for this long is wrong."),
         ),
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from cartwheel_monitor.language import _, _n
 from cartwheel_monitor.messages import span
@@ -16,17 +17,25 @@ NOTHING = "\u2013"
 
 def moment(at: float) -> str:
     """A time in the zone of this machine."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    return _written("%Y-%m-%d %H:%M", time.localtime, at)
 
 
 def instant(at: float) -> str:
     """The same for programs (ISO 8601, UTC)."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    return _written("%Y-%m-%dT%H:%M:%SZ", time.gmtime, at)
 
 
 def day(at: float) -> str:
     """A day of the bars, which is UTC's."""
-    return time.strftime("%Y-%m-%d", time.gmtime(at))
+    return _written("%Y-%m-%d", time.gmtime, at)
+
+
+def _written(form: str, split: Callable[[float], time.struct_time], at: float) -> str:
+    """`?` for a time that a host wrote and no calendar has."""
+    try:
+        return time.strftime(form, split(at))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def zone() -> str:

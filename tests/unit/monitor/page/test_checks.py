@@ -60,7 +60,7 @@ def test_it_shows_sites_hosts_and_limits(page: FlaskClient, filled: Filled) -> N
     ):
         assert part in text, part
     assert "7 %" in text and "3 days" in text and "7 seconds ahead" in text
-    assert "nobody is told" in text and "monitor.heartbeat" in text
+    assert "nobody gets messages" in text and "monitor.heartbeat" in text
 
 
 def test_no_part_of_a_secret_is_shown(page: FlaskClient, filled: Filled) -> None:
