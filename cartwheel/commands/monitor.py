@@ -71,9 +71,7 @@ def install(scene: Scene) -> Installed:
     asked = AllowMonitor(_key_name(scene, name), public, (), __version__)
     allowed = _on_each(scene, tuple(one.host for one in watched), asked)
     may = [one for one in watched if one.host.name in successes(allowed)]
-    listed = watch_list(
-        scene.settings, may, messengers, heartbeat, roots=roots, metrics=metrics
-    )
+    listed = watch_list(scene.settings, may, messengers, heartbeat, roots=roots, metrics=metrics)
     _place(own, {scene.settings.slug: listed})
     said = _asked(own, f"try --project {shlex.quote(scene.settings.slug)}")
     tried = {str(host): str(problem) for host, problem in said.items()}

@@ -160,7 +160,7 @@ def add(db: sqlite3.Connection, subjects: Subjects, rows: Iterable[Row]) -> None
         for table, span in schema.LEVELS.items():
             begins = int(row.at) // span * span
             db.execute(schema.ADDING[table], (subject, begins, *values))
-        sums = [_fitting(row.values.get(name)) for name in schema.SUMS]
+        sums = [fitting(row.values.get(name)) for name in schema.SUMS]
         if any(sums):
             db.execute(schema.ADDING_TOTALS, (subject, *sums))
 
