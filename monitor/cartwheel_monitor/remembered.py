@@ -20,6 +20,11 @@ LOOK, PROBE = "look:", "probe:"
 """How their keys in the store begin; then the host's name, or the site's address."""
 _ADD_ENTRY = "INSERT OR IGNORE INTO entries (app, host, seq, at, data) VALUES (?, ?, ?, ?, ?)"
 _ADD_RELEASE = "INSERT OR IGNORE INTO releases (app, release, at, data) VALUES (?, ?, ?, ?)"
+# A host notes the settings after its journal says that the release is live, and with a restart.
+_SET_RELEASE = (
+    "INSERT INTO releases (app, release, at, data) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (app, release) DO UPDATE SET data = excluded.data"
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ def write(db: sqlite3.Connection, look: Look) -> None:
             db.execute(_ADD_ENTRY, row)
         if app.live is not None:
             data = _text(to_json(app.live))
-            db.execute(_ADD_RELEASE, (app.app, database.text(app.live.release), look.at, data))
+            adding = _SET_RELEASE if app.live.settings else _ADD_RELEASE
+            db.execute(adding, (app.app, database.text(app.live.release), look.at, data))
 
 
 # For the page

@@ -107,6 +107,7 @@ MAY_READ = {
     "disabled.json",
     "assignments/*.json",
     "releases/*/release.json",
+    "releases/*/settings.json",
     "releases/*/steps.json",
     "releases/*/maintenance.html",
     "releases/*/maintenance.zh.html",
@@ -164,7 +165,18 @@ class TestStory:
         ]
         assert [(one.name, one.result, one.due) for one in app.timers] == [("tick", "", None)]
         assert [(one.kind, one.result) for one in app.entries] == [("deploy", "confirmed")]
-        later = monitor.look(module_host, f"since {found.cursor}")
+        live = monitor.app(module_host).live
+        assert live is not None and live.release == app.release
+        assert (live.version, live.packages["shop"]) == (app.version, app.version)
+        assert live.packages.keys() >= {"flask", "gunicorn"} and live.python and live.who
+        assert live.settings.keys() >= {"app.name"}, "noted after the journal's entry"
+        assert (list(live.files), list(live.processes), list(live.timers)) == (
+            ["open.ini"],
+            ["worker"],
+            ["tick"],
+        )
+        assert "0 3 1 1 *" in live.timers["tick"]
+        later = monitor.look(module_host, f"since {monitor.look(module_host).cursor}")
         assert later.apps[0].entries == ()
         assert later.apps[0].requests is not None
         before_get = later.cursor

@@ -152,9 +152,10 @@ def cut_off(at: Layout, current: Optional[str], entries: Sequence[Entry]) -> Opt
 
 def note_settings(at: Layout, release: str, settings: Dict[str, str]) -> None:
     """Keep the digests of the settings that the release was deployed with, by name, so that the
-    next plan can compare them. Nothing depends on them, so disk errors are ignored."""
+    next plan can compare them, and so can a monitor. Nothing depends on them, so disk errors are
+    ignored."""
     with contextlib.suppress(OSError, OpError):
-        files.write_json(_settings_path(at, release), settings, 0o640)
+        files.write_json(_settings_path(at, release), settings)
 
 
 def settings_of(at: Layout, release: str) -> Optional[Dict[str, str]]:

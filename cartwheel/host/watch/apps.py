@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 
-from cartwheel.host.watch import front, sites, timers, units
+from cartwheel.host.watch import front, made, sites, timers, units
 from cartwheel.host.watch.cursor import Place
 from cartwheel.host.watch.requests import Log
 from cartwheel.host.watch.timers import Moment, Table, number, table
@@ -211,6 +211,26 @@ class App:
         running = [unit for unit, state in states.items() if units.is_up(state)]
         is_held = units.is_locked(f"{RUN}/.lock.{self.app}", held)
         return is_held or units.has_session(running, self.app)
+
+    def locked_since(self, held: set[tuple[int, int, int]]) -> float | None:
+        """Whoever takes the lock writes into its file."""
+        path = f"{RUN}/.lock.{self.app}"
+        try:
+            return round(os.lstat(path).st_mtime, 1) if units.is_locked(path, held) else None
+        except OSError:
+            return None
+
+    def live(self) -> Table | None:
+        """What the live release is made of."""
+        folder = f"{self.root}/releases/{self.release}"
+        units_begin = f"{UNITS}/cartwheel-{self.app}"
+        return made.look(folder, self.manifest, units_begin) if self.manifest else None
+
+    def is_noted_since(self, before: float) -> bool:
+        """Whether the settings of the live release were noted after that look: that is done after
+        the entry in the journal."""
+        noted = made.noted_at(f"{self.root}/releases/{self.release}")
+        return noted is not None and before - made.APART_SECONDS <= noted <= time.time()
 
     def _declared(self) -> dict[str, Table]:
         """The timers that are here."""

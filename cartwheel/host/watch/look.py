@@ -101,12 +101,14 @@ def _of_app(
         "version": str(one.manifest.get("version", "")),
         "since": one.since,
         "locked": one.is_locked(held, at.states),
+        "locked_since": one.locked_since(held),
         **one.marks(),
         "processes": one.processes(at.shown),
         "timers": one.timer_looks(at),
         "entries": entries,
         "requests": requests,
         "problem": one.problem,
+        "live": one.live() if place is None or entries or one.is_noted_since(before) else None,
     }
     told["pending"] = bool(told["pending"]) and not told["locked"]
     yield f"app {one.app}", told
@@ -246,6 +248,12 @@ def fitting(answer: Table) -> str:
     found, unread = answer.get("apps"), answer.get("unread")
     if not isinstance(found, list) or not isinstance(unread, dict):
         return "{}\n"
+    unread["size"] = "the answer would be too long: what releases are made of is left out"
+    for one in reversed(found):
+        if len(json.dumps(answer)) > MOST_BYTES:
+            one["live"] = None
+    if len(text := json.dumps(answer)) <= MOST_BYTES:
+        return text + "\n"
     unread["size"] = "the answer would be too long: old entries and the last apps are left out"
     for one in found:
         one["entries"] = one.get("entries", [])[-_FEW_ENTRIES:]

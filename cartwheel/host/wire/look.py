@@ -66,7 +66,8 @@ class Requests:
 class ReleaseLook:
     """What a release is made of, by its manifest. `packages`: versions by name. `settings`,
     `variables`, `files`: keyed digests by name, which say whether a value is another, and nothing
-    more. `processes`, `timers`: their declarations by name, as text."""
+    more. `processes`, `timers`: their declarations by name, as text; what is behind ` #` differs
+    where the command does."""
 
     release: str = ""
     version: str = ""
@@ -91,7 +92,8 @@ class AppLook:
     run works on. `front`: what is wrong with the answer through the web server on loopback, ""
     for nothing, None where it was not asked (no web here).
     `entries`: of its journal since the last look. `live`: what the live release is made of, in the
-    first look, and after something was deployed or rolled back.
+    first look, and after something was deployed or rolled back. `locked_since`: when the lock was
+    taken, None where that is not known.
     `until`, `valid_from`: when the certificate ends that is served, and began; None without HTTPS.
     `problem`: why its state cannot be read, "" for nothing."""
 
@@ -113,6 +115,7 @@ class AppLook:
     valid_from: Optional[float] = None
     problem: str = ""
     live: Optional[ReleaseLook] = None
+    locked_since: Optional[float] = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,36 @@
+"""What a look brings for the page beside numbers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cartwheel.host.wire.look import AppLook, HostLook, ReleaseLook
+from cartwheel_monitor import database, remembered
+from cartwheel_monitor.observations import Look
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(database.connect(tmp_path / "monitor.sqlite")) as db:
+        yield db
+
+
+def seen(db: sqlite3.Connection, at: float, live: ReleaseLook) -> None:
+    app = AppLook("shop", "1.0", live=live)
+    remembered.write(db, Look("web1", at, HostLook(apps=(app,)), "", 0.1))
+
+
+def test_settings_that_a_host_notes_later_are_kept(db: sqlite3.Connection) -> None:
+    seen(db, 100.0, ReleaseLook("1.0", packages={"flask": "3"}))
+    assert remembered.release(db, "shop", "1.0") == ReleaseLook("1.0", packages={"flask": "3"})
+    for at, digest in ((120.0, "d1"), (140.0, "d2")):  # the second by a restart
+        seen(db, at, ReleaseLook("1.0", settings={"web.listen": digest}))
+        seen(db, at + 1, ReleaseLook("1.0"))  # a host on which they cannot be read
+        found = remembered.release(db, "shop", "1.0")
+        assert found is not None and found.settings == {"web.listen": digest}
+    assert [at for at, _one in remembered.releases(db, "shop")] == [100.0], "when first seen"
