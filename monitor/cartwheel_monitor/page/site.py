@@ -49,7 +49,7 @@ def create(places: Places, door: Door) -> Flask:
     app = Flask("cartwheel_monitor.page", root_path=str(Path(__file__).parent))
     app.config["PLACES"], app.config["DOOR"] = places, door
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _YEAR_SECONDS  # their addresses name their content
-    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "finalize": _sendable}
     app.before_request(_prepare)
     door.set_up(app)
     for blueprint in views.every():
@@ -59,6 +59,12 @@ def create(places: Places, door: Door) -> Flask:
     app.register_error_handler(HTTPException, _failed)
     app.register_error_handler(NotWatchedError, _not_watched)
     return app
+
+
+def _sendable(value: object) -> object:
+    """What a host says may have halves of characters, which no answer can have."""
+    is_plain = type(value) is not str or value.isascii()
+    return value if is_plain else str(value).encode("utf-8", "replace").decode()
 
 
 def places() -> Places:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cartwheel_monitor.language import _, _n
-from cartwheel_monitor.messages import span
+from cartwheel_monitor.messages import hosts_text, span
 
 _KILO = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -127,3 +127,109 @@ def clock(at: float) -> str:
 def date(at: float) -> str:
     """A day of this machine's zone, without the year: `11-30`."""
     return time.strftime("%m-%d", time.localtime(at))
+
+
+def run(kind: str) -> str:
+    """What a run did (Entry.kind); what this version does not know, as it is."""
+    return {
+        "": _("something"),
+        "deploy": _("deploy"),
+        "rollback": _("rollback"),
+        "restart": _("restart"),
+        "migrate": _("migration"),
+        "drain": _("end of the old release"),
+        "setup": _("setup"),
+        "stop": _("stop"),
+        "start": _("start"),
+        "hold": _("freeze"),
+        "release": _("end of a freeze"),
+    }.get(kind, kind)
+
+
+def outcome(name: str) -> str:
+    """How something ended: a run on a host, a timer's job, a record."""
+    return {
+        "": _("begun"),
+        "confirmed": _("confirmed"),
+        "unchanged": _("unchanged"),
+        "done": _("done"),
+        "failed": _("failed"),
+        "reverted": _("rolled back"),
+        "killed": _("was killed"),
+        "begun": _("did not end"),
+        "running": _("still running"),
+        "timeout": _("took too long"),
+        "cut": _("was cut off"),
+        "deployed": _("deployed"),
+        "prepared": _("prepared"),
+        "attention": _("needs attention"),
+        "not-tried": _("not tried"),
+        "alive": _("still running"),
+        "ended": _("ended"),
+    }.get(name, name)
+
+
+def mood(name: str) -> str:
+    """How such an end is coloured, beside its text."""
+    if name in ("failed", "reverted", "killed", "timeout", "cut", "attention"):
+        return "bad"
+    return "warn" if name in ("running", "begun", "alive", "not-tried") else ""
+
+
+def process(active: str) -> str:
+    """The state of a process (systemd's ActiveState)."""
+    return {
+        "active": _("runs"),
+        "reloading": _("is reloading"),
+        "activating": _("is starting"),
+        "deactivating": _("is stopping"),
+        "inactive": _("does not run"),
+        "failed": _("failed"),
+    }.get(active, active or _("not known"))
+
+
+def change(how: str) -> str:
+    """How a part of one release differs from that of another."""
+    return {"added": _("added"), "removed": _("removed"), "changed": _("changed")}[how]
+
+
+def part(name: str) -> str:
+    """What a release has (fields of ReleaseLook)."""
+    return {
+        "packages": _("Packages"),
+        "settings": _("Settings"),
+        "variables": _("Variables"),
+        "files": _("Files of configuration"),
+        "processes": _("Processes"),
+        "timers": _("Timers"),
+    }[name]
+
+
+def took(value: float | None) -> str:
+    """A duration of a run."""
+    if value is None:
+        return NOTHING
+    return seconds(value) if value < _MINUTE else span(value)
+
+
+def exact(at: float) -> str:
+    """A time to the second, in the zone of this machine."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def event(state: str) -> str:
+    """The state of a step in the record of a run."""
+    return {
+        "start": _("begins"),
+        "progress": _("goes on"),
+        "done": _("done"),
+        "unchanged": _("unchanged"),
+        "changed": _("changed"),
+        "failed": _("failed"),
+        "note": _("note"),
+    }.get(state, state)
+
+
+def named(hosts: Sequence[str]) -> str:
+    """`web1, web2, web3 and 37 more`"""
+    return hosts_text(hosts)

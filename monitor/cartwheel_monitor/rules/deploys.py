@@ -43,7 +43,7 @@ def _problem(one: Entry) -> str:
     if kind not in KINDS or one.result not in ("failed", "reverted"):
         return ""
     reason = one.reason or ""
-    if any(words in reason for words in _CUT_OFF):
+    if is_killed(reason):
         how = _("{kind} of {release} by {who} was cut off: {reason}")
     elif one.result == "reverted":
         how = _("{kind} of {release} by {who} went back: {reason}")
@@ -51,6 +51,11 @@ def _problem(one: Entry) -> str:
         how = _("{kind} of {release} by {who} failed: {reason}")
     what = one.release or one.version or "?"
     return how.format(kind=kind, release=what, who=one.who or "?", reason=reason or "?")
+
+
+def is_killed(reason: str) -> bool:
+    """Whether a host says that its operator was gone."""
+    return any(words in reason for words in _CUT_OFF)
 
 
 def unended(entries: Sequence[Entry], before: str = "") -> str:

@@ -2,7 +2,12 @@
 // as it was loaded.
 "use strict";
 
-const seconds = Number(document.querySelector("main[data-refresh]")?.dataset.refresh ?? 0);
+// The server need not have the view loaded again by itself.
+document.cookie = "script=1; path=/; SameSite=Lax";
+
+function seconds() {
+  return Number(document.querySelector("main").dataset.refresh ?? 0);
+}
 
 async function refresh() {
   if (document.hidden || document.querySelector("main :focus")) return;
@@ -13,6 +18,7 @@ async function refresh() {
     const [now, next] = [document, fresh].map((one) => one.querySelector("main"));
     if (!next) return;
     now.replaceChildren(...next.childNodes);
+    now.dataset.refresh = next.dataset.refresh ?? 0;
     document.querySelector("footer").replaceChildren(...fresh.querySelector("footer").childNodes);
     document.dispatchEvent(new Event("refreshed"));
   } catch {
@@ -20,4 +26,9 @@ async function refresh() {
   }
 }
 
-if (seconds) setInterval(refresh, seconds * 1000);
+async function again() {
+  await refresh();
+  if (seconds()) setTimeout(again, seconds() * 1000);
+}
+
+if (seconds()) setTimeout(again, seconds() * 1000);

@@ -16,20 +16,34 @@ def every() -> list[Blueprint]:
         fleet,
         incidents,
         metrics,
+        processes,
+        releases,
+        runs,
     )
 
-    return [one.blueprint for one in (about, fleet, application, incidents, checks, metrics)]
+    of_app = (application, releases, runs, processes)
+    return [one.blueprint for one in (about, fleet, *of_app, incidents, checks, metrics)]
 
 
 def menu() -> list[tuple[str, str]]:
     """The views about everything, by endpoint, as each page's head lists them."""
-    return [
+    from cartwheel_monitor.page.views import runs
+
+    found = [
         ("fleet.show", _("Fleet")),
         ("incidents.show", _("Incidents")),
         ("checks.show", _("Checks")),
     ]
+    if runs.folder() is not None:
+        found.append(("runs.records", _("My runs")))
+    return found
 
 
 def app_menu() -> list[tuple[str, str]]:
     """The views about one application, by endpoint."""
-    return [("application.show", _("Requests"))]
+    return [
+        ("application.show", _("Requests")),
+        ("runs.show", _("Runs")),
+        ("releases.show", _("Releases")),
+        ("processes.show", _("Processes")),
+    ]
