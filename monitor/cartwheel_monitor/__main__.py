@@ -14,6 +14,7 @@ from typing import Callable, Dict, Iterator, List, Optional
 
 from cartwheel_monitor import key, messages, messengers, past, records, silences, watch_list
 from cartwheel_monitor.messages import Message
+from cartwheel_monitor.piped import Piped
 from cartwheel_monitor.places import Places
 from cartwheel_monitor.quiet import Silence
 from cartwheel_monitor.records import Json
@@ -47,7 +48,7 @@ def main() -> int:
     }
     try:
         if asked.command == "watch":
-            return _watch(places)
+            return _watch(places, by_pipe=asked.by_pipe)
         sys.stdout.write(json.dumps(commands[asked.command](), indent=1) + "\n")
         return 0
     except (ProblemError, SecondWatcherError) as error:
@@ -64,6 +65,7 @@ def _parsed() -> argparse.Namespace:
             "incidents",
         ),
     )
+    parser.add_argument("--by-pipe", action="store_true", help="looks are taken by our parent")
     parser.add_argument("--project", default="")
     parser.add_argument("--for", dest="seconds", type=float, default=0.0)
     parser.add_argument("--who", default="")
@@ -74,8 +76,11 @@ def _parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _watch(places: Places) -> int:
-    watcher = Watcher(places)
+def _watch(places: Places, *, by_pipe: bool) -> int:
+    piped = Piped(sys.stdout, sys.stdin) if by_pipe else None
+    watcher = Watcher(places, piped)
+    if piped is not None:
+        piped.start(watcher.stop)
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: watcher.stop())
     watcher.run()

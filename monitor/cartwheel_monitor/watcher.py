@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Protocol, Tuple, Union
 
+from cartwheel.host.wire.look import HostLook
 from cartwheel_monitor import probe, silences, summary, watch_list
 from cartwheel_monitor.desk import Desk
 from cartwheel_monitor.observations import Look, Probe
@@ -61,12 +62,22 @@ Target = Union[SiteTarget, HostTarget]
 Answer = Tuple[Target, Union[Probe, Look]]
 
 
-class Watcher:
-    """Watches what the lists say until `stop`."""
+class Hosts(Protocol):
+    """Looks into hosts; used by many threads."""
 
-    def __init__(self, places: Places) -> None:
+    def look(self, host: Host, cursor: str, timeout: float) -> HostLook:
+        """The host's answer since the cursor. Raises LookError."""
+
+    def close(self) -> None:
+        """No more looks follow."""
+
+
+class Watcher:
+    """Watches what the lists say until `stop`; `hosts`: by the monitor's own key, if not given."""
+
+    def __init__(self, places: Places, hosts: Optional[Hosts] = None) -> None:
         self._places = places
-        self._sessions = Sessions(places.key)
+        self._sessions = Sessions(places.key) if hosts is None else hosts
         self._schedule: Schedule[Target] = Schedule()
         self._desks: Dict[str, Desk] = {}
         self._answers: queue.Queue[Answer] = queue.Queue()

@@ -26,7 +26,7 @@ IO = {"os", "pathlib", "socket", "sqlite3", "subprocess", "sys", "threading", "t
 BESIDE = {"apprise", "paramiko", "cryptography", "flask", "flask_wtf", "prometheus_client"}
 BESIDE |= {"werkzeug"}
 # They import what is installed beside it, and so do not load alone.
-NOT_ALONE = {"sessions.py", "key.py", "watcher.py", "__main__.py", "web.py"}
+NOT_ALONE = {"sessions.py", "key.py", "watcher.py", "piped.py", "__main__.py", "web.py"}
 NOT_ALONE |= {str(path.relative_to(MONITOR)) for path in (MONITOR / "page").rglob("*.py")}
 
 
