@@ -1,7 +1,8 @@
 """The door of `fab dashboard`: loopback, and the random token of the printed address.
 
 Other users of the machine do not know the token; the page of a foreign site that rebinds its name
-to 127.0.0.1 asks with a foreign Host, and gets nothing.
+to 127.0.0.1 asks with a foreign Host, and gets nothing. The cookie is Lax: with Strict a browser
+would not send it where the printed address was a link in a file or on another page.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class TokenDoor:
             if not self._fits(given):
                 return _refused(_("The address is of another dashboard. Use the one just printed."))
             answer = make_response(redirect(url_for("fleet.show")))
-            answer.set_cookie(_cookie(), self.token, httponly=True, samesite="Strict")
+            answer.set_cookie(_cookie(), self.token, httponly=True, samesite="Lax")
             return answer
         if self._fits(request.cookies.get(_cookie(), "")):
             return None
