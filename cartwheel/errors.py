@@ -305,6 +305,17 @@ CATALOGUE: dict[str, Problem] = {
         "The monitor does not do what it was asked",
         "`fab logs` with its host shows what it logged; `fab monitor.install` deploys it again.",
     ),
+    "dashboard-missing": Problem(
+        909,
+        "The packages of `fab dashboard` are not installed",
+        "Install them: `pip install 'cartwheel[dashboard]'`.",
+        Exit.USAGE,
+    ),
+    "dashboard": Problem(
+        911,
+        "The dashboard does not start, or has ended by itself",
+        "See its message; `fab dashboard` starts it again, with all that it has seen.",
+    ),
     # 4xx: preparing a host
     "not-set-up": Problem(401, "The host is not set up", "`fab setup -H HOST` prepares it."),
     "not-ours": Problem(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from cartwheel.background import Background, is_abandoned
 from cartwheel.events import Emit, Event
@@ -31,6 +31,9 @@ _SLICE_SECONDS, _GONE_SECONDS = 0.05, 0.02
 _REST_SECONDS, _QUIET_SECONDS = 1.0, 0.2
 _CHUNK_BYTES = _LINE_BYTES = 1 << 16
 TAIL_LINES = 60
+
+Begun: TypeAlias = subprocess.Popen[bytes]
+"""A program that is talked to by its pipes."""
 
 # So that a process that must leave at once can end them.
 _running: set[subprocess.Popen[bytes]] = set()
@@ -121,22 +124,42 @@ def run(
         return running.result()
 
 
-def begin(argv: Sequence[str], *, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program that is talked to by its pipes; what it says on standard error is dropped.
-    The caller ends it with `end`. Raises OSError if it cannot be started."""
+def begin(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    errors: int = subprocess.DEVNULL,
+    fds: Sequence[int] = (),
+) -> Begun:
+    """Start a program that is talked to by its pipes. `errors`: a descriptor for what it says on
+    standard error; `fds`: what it gets besides, by the same numbers. The caller ends it with `end`
+    or `stop`. Raises OSError if it cannot be started."""
     process = subprocess.Popen(
         list(argv),
         env=dict(env),
+        cwd=cwd,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
+        pass_fds=fds,
         start_new_session=True,
     )
     _running.add(process)
     return process
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def stop(process: Begun, seconds: float) -> None:
+    """End a program that was begun by the end of its input. It is killed if it needs longer."""
+    if process.stdin is not None:
+        with suppress(OSError):
+            process.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    end(process)
+
+
+def end(process: Begun) -> None:
     """Kill a program that was begun, and wait until it is gone."""
     _signal_group(process, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

@@ -24,6 +24,7 @@ namespace = assemble(
         "diagnose",
         "incidents",
         "watch",
+        "dashboard",
         "inside",
         "inventory",
         "completion",

@@ -509,6 +509,14 @@ _CASES: dict[str, tuple[str, str]] = {
         "The monitor's program on its host could not do it, or is of another version.",
         "the monitor: shop is not watched here",
     ),
+    "dashboard-missing": (
+        "The page is made by Flask and served by gunicorn, which deploys do not need.",
+        "a dashboard needs gunicorn, which this Python does not have",
+    ),
+    "dashboard": (
+        "Its port or its state is taken, or a part of it was killed.",
+        "port 8500 of 127.0.0.1 is in use",
+    ),
     "host-key-not-kept": (
         "The known_hosts file, or its folder, cannot be written.",
         "the host's key cannot be saved in /home/ann/.ssh/known_hosts: Read-only file system",

@@ -263,19 +263,9 @@ def reach(
     and the installed `recover` cleans up. `about_host`: it changes what belongs to the host, so to
     a monitor the application is not being changed.
     """
-    from cartwheel.ssh.connection import Gateways
-    from cartwheel.ssh.uplink import Uplink
-
-    where, gateways, bounds = targets(scene), Gateways(), scene.settings.fleet
-    uplink = Uplink(bounds.uploads_at_once, bounds.upload_rate)
-
-    def open_one(name: str) -> Session:
-        unit = unit_of(scene, about_host=about_host) if changing else None
-        return _open(scene, where[name], gateways, uplink, unit)
-
     futures = abandonable(
-        open_one,
-        where,
+        opener(scene, changing=changing, about_host=about_host),
+        scene.hosts,
         scene.parallel,
         undo=lambda session: session.close(seconds=0),
     )
@@ -287,6 +277,22 @@ def reach(
         except CartwheelError as error:
             problems[name] = error
     return sessions, problems
+
+
+def opener(scene: Scene, *, changing: bool, about_host: bool = False) -> Callable[[str], Session]:
+    """Opens a session with a host of the scene, as often as it is called. Secrets and addresses are
+    read once, now. Raises UsageError, and then ConnectError."""
+    from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh.uplink import Uplink
+
+    where, gateways, bounds = targets(scene), Gateways(), scene.settings.fleet
+    uplink = Uplink(bounds.uploads_at_once, bounds.upload_rate)
+
+    def open_one(name: str) -> Session:
+        unit = unit_of(scene, about_host=about_host) if changing else None
+        return _open(scene, where[name], gateways, uplink, unit)
+
+    return open_one
 
 
 def _open(

@@ -25,13 +25,14 @@ _NO_NAMES = "*~_."  # how a server name begins that is no name of a host
 @dataclass(frozen=True)
 class WatchedHost:
     """A host as the monitor reaches it. `keys`: its public keys, as the operator has verified
-    them."""
+    them. `is_behind`: only SSH reaches it, through another host."""
 
     host: Host
     address: str
     port: int
     keys: tuple[str, ...]
     has_web: bool
+    is_behind: bool = False
 
     @property
     def monitor_address(self) -> tuple[str, int]:
@@ -100,7 +101,7 @@ def _fields(one: WatchedHost, app: str) -> Fields:
 
 def sites(settings: Settings, hosts: Iterable[WatchedHost]) -> dict[str, list[str]]:
     """What is asked from outside, with the hosts that serve it: monitor.urls, or else the health
-    path on the site's first name, or without a name on each host with web."""
+    path on the site's first name, or without a name on each host with web that can be reached."""
     serving = [one for one in hosts if one.has_web]
     names = [one.host.name for one in serving]
     if settings.monitor.urls:
@@ -111,6 +112,7 @@ def sites(settings: Settings, hosts: Iterable[WatchedHost]) -> dict[str, list[st
         return {
             _url("http", one.monitor_address[0], web.listen, path): [one.host.name]
             for one in serving
+            if not one.is_behind
         }
     secure = settings.tls.is_on or settings.health.scheme == "https"
     if secure:

@@ -87,6 +87,7 @@ class Output:
         self._told: list[ErrorFields] = []
         self._heard = time.monotonic()
         self._told_progress: dict[tuple[str, str], float] = {}
+        self._rests = False
         self._asked_to_stop = threading.Event()
         self._interrupts = interrupt.Handler(self._interrupt)
         self._closed = threading.Event()
@@ -220,7 +221,7 @@ class Output:
                 said_stop = True
                 self.emit(Event("interrupted", "note", self._stopping()))
             now = time.monotonic()
-            if now - self._heard >= SILENCE_SECONDS:
+            if not self._rests and now - self._heard >= SILENCE_SECONDS:
                 self._sign_of_life(now)
             with self._lock:
                 if self._ends is not None:
@@ -240,6 +241,10 @@ class Output:
                 self._for_programs(_sign(one, now))
             for row in groups(waiting, _MOST_WAITING, now):
                 self.screen.event(_sign(in_one(row), now, more=self._ends is not None))
+
+    def rest(self) -> None:
+        """The task does what it should until somebody ends it: its silence is no news."""
+        self._rests = True
 
     def touched(self) -> tuple[str, ...]:
         """The hosts that this run has begun to change; none for a task that only reads."""

@@ -368,6 +368,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "nginx.test": (),
     "notify.test": (),
     "watch": ("--times", "1"),
+    "dashboard": ("--port", "65536"),  # it would not end by itself
     "monitor.install": (),
     "monitor.status": (),
     "monitor.test": (),
@@ -417,6 +418,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
 _CODES = dict.fromkeys(("shell", "balancer.out"), 2)
 _CODES |= {f"process.{word}": 2 for word in ("stop", "start", "restart")}
 _CODES["tls.renew"] = 2  # there is no tls.acme
+_CODES["dashboard"] = 2  # there is no such port
 _CODES |= dict.fromkeys(("apache.test", "apache.reload"), 1)  # there is no Apache
 _CODES |= {f"timer.{word}": 2 for word in ("run", "pause", "resume")}
 

@@ -782,6 +782,16 @@ class TestSilence:
         assert [line[: len(start)] for line in text.splitlines()] == [start]
         assert text.endswith(" s: Collecting\n")
 
+    def test_a_task_that_rests_is_silent(
+        self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("cartwheel.terminal.show.SILENCE_SECONDS", 0.1)
+        monkeypatch.setattr("cartwheel.terminal.show._SLOW_FRAME_SECONDS", 0.05)
+        with Output("dashboard", as_json=False) as out:
+            out.rest()
+            time.sleep(0.4)
+        assert capfd.readouterr() == ("", "")
+
     def test_nothing_is_said_after_the_end(self, capfd: pytest.CaptureFixture[str]) -> None:
         with Output("deploy", as_json=False) as out:
             pass

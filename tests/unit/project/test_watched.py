@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,6 +77,15 @@ WORKER = host("work1", "192.0.2.3", web=False)
 )
 def test_what_is_asked_from_outside(tables: dict[str, Any], urls: dict[str, list[str]]) -> None:
     assert watched.sites(settings(**tables), [WEB1, WEB2, WORKER]) == urls
+
+
+def test_a_host_behind_another_one_is_not_asked_by_its_address() -> None:
+    behind = replace(WEB2, is_behind=True)
+    assert watched.sites(settings(), [WEB1, behind]) == {"http://192.0.2.1/healthz": ["web1"]}
+    by_name = settings(web={"server_names": ["shop.example.org"]})
+    assert watched.sites(by_name, [WEB1, behind]) == {
+        "http://shop.example.org/healthz": ["web1", "web2"]
+    }
 
 
 def test_the_monitor_reads_what_is_written() -> None:
