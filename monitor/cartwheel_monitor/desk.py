@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import replace
 from typing import Dict, List, Optional
 
-from cartwheel_monitor import messages, remembered, rows, unread
+from cartwheel_monitor import messages, past, remembered, rows, unread
 from cartwheel_monitor.database import Keeping
 from cartwheel_monitor.heartbeat import Heartbeat
 from cartwheel_monitor.judge import Judge, Watched
@@ -54,6 +55,7 @@ class Desk:
         self._kept = 0.0
         self.probes: Dict[str, Probe] = {}
         self.looks: Dict[str, Look] = {}
+        self._answered = self._last_answered()
 
     def close(self) -> None:
         """Write what waits."""
@@ -91,10 +93,18 @@ class Desk:
 
     def _remember(self, look: Look) -> None:
         """What the page shows beside numbers."""
-        last = self._judge.looks.get(look.host)
+        last = self._judge.looks.get(look.host) or self._answered.get(look.host)
         self._store.put(f"look:{look.host}", remembered.look_text(look, last))
         if look.seen is not None and any(app.entries or app.live for app in look.seen.apps):
             self._store.submit(lambda db: remembered.write(db, look))
+
+    def _last_answered(self) -> Dict[str, Look]:
+        """Of the time before this start: what a host said that has not said anything since."""
+        try:
+            kept = remembered.last_looks(past.kept(self._store.path))
+        except (OSError, sqlite3.Error):
+            return {}
+        return {host: Look(host, one.seen_at, one.seen) for host, one in kept.items()}
 
     def next_probe(self, probe: Probe) -> float:
         """When to ask that site again, in seconds since the epoch."""

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from cartwheel.host.wire.look import AppLook, DiskLook, HostLook, Requests, TimerLook
-from cartwheel_monitor import key, past
+from cartwheel_monitor import key, past, remembered
+from cartwheel_monitor.desk import Desk
 from cartwheel_monitor.observations import Look
 from cartwheel_monitor.places import Places
 from cartwheel_monitor.store import DATABASE
-from cartwheel_monitor.watch_list import Host
+from cartwheel_monitor.watch_list import Host, WatchList
 from cartwheel_monitor.watcher import HostTarget, Watcher
 from tests.unit.monitor.test_sessions import said, server
 
@@ -216,3 +217,18 @@ def test_a_deploy_in_a_year_that_no_calendar_has_ends_nothing(places: Places) ->
         one._sessions.close()
     assert past.telling(places.project("shop") / DATABASE, 1) == []
     assert past.incidents(places.project("shop") / DATABASE, 1)
+
+
+def test_a_host_that_is_down_at_a_start_keeps_what_it_said_before(places: Places) -> None:
+    host = Host("web1", "192.0.2.1", apps=("shop",))
+    listed = WatchList(project="shop", hosts=(host,))
+    last = []
+    for seen in (HostLook(time=1.0, apps=(SHOP,)), None, None):
+        desk = Desk(listed, places)
+        desk.looked(host, Look("web1", time.time(), seen, "" if seen else "no answer"))
+        desk.close()
+        kept = past.kept(places.project("shop") / DATABASE)
+        last.append(remembered.last_looks(kept)["web1"])
+    assert [one.problem for one in last] == ["", "no answer", "no answer"]
+    assert [one.seen and one.seen.apps for one in last] == [(SHOP,)] * 3
+    assert last[2].seen_at == last[0].seen_at < last[2].at
