@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PORT = 8500
 """Taken if it is free and none was asked for: the same address is opened again and again."""
-NEEDS = ("apprise", "flask", "flask_wtf", "gunicorn")
+NEEDS = ("apprise", "flask", "flask_wtf", "gunicorn", "prometheus_client")
 _LOOPBACK = "127.0.0.1"
 _MOST_PORT = 65535
 _TOKEN_BYTES = 32
