@@ -30,6 +30,8 @@ def problems(settings: Settings) -> Iterator[Problem]:
     if monitor.page is None:
         for name in given:
             yield ("monitor", name), "monitor.page is missing: the name of the page"
+        if monitor.metrics is not None:
+            yield ("monitor", "metrics"), "monitor.page is missing: /metrics is a part of the page"
         return
     page = settings.model_copy(
         update={"tls": tls(settings), "web": Web(server_names=(monitor.page,))}

@@ -26,6 +26,10 @@ CASES = {
         "2: monitor.page: monitor: the authority could not check it over HTTP",
     ),
     "no name": ("[monitor]\npage_acme = true", "2: monitor.page_acme: monitor.page is missing"),
+    "metrics of no page": (
+        '[monitor]\nmetrics = { env = "TOKEN" }',
+        "2: monitor.metrics: monitor.page is missing: /metrics is a part of the page",
+    ),
     "a folder up": (
         PAGE + 'page_host_certificate = "/etc/../a.pem"\npage_host_key = "/a.key"',
         "3: monitor.page_host_certificate: expected the absolute path of a file",
