@@ -95,7 +95,9 @@ class Desk:
         """What the page shows beside numbers."""
         last = self._judge.looks.get(look.host) or self._answered.get(look.host)
         self._store.put(f"look:{look.host}", remembered.look_text(look, last))
-        if look.seen is not None and any(app.entries or app.live for app in look.seen.apps):
+        if look.seen is not None and any(
+            app.entries or app.past or app.live for app in look.seen.apps
+        ):
             self._store.submit(lambda db: remembered.write(db, look))
 
     def _last_answered(self) -> Dict[str, Look]:

@@ -66,7 +66,7 @@ def _text(fields: object) -> str:
 
 def _alone(seen: HostLook) -> HostLook:
     """Without what is kept elsewhere."""
-    apps = (replace(one, entries=(), requests=None, live=None) for one in seen.apps)
+    apps = (replace(one, entries=(), past=(), requests=None, live=None) for one in seen.apps)
     return replace(seen, apps=tuple(apps), cursor="")
 
 
@@ -81,7 +81,7 @@ _PROBE = ("app", "at", "status", "seconds", "problem", "site", "until", "valid_f
 def write(db: sqlite3.Connection, look: Look) -> None:
     """Keep the entries and releases that a look brought."""
     for app in look.seen.apps if look.seen else ():
-        for entry in app.entries:
+        for entry in (*app.past, *app.entries):
             at = entry.at if entry.at is not None else look.at
             seq = database.fitting(entry.seq or 0)
             row = (app.app, look.host, seq, at, _text(to_json(entry)))

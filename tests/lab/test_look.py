@@ -165,7 +165,9 @@ class TestStory:
         ]
         assert [(one.name, one.result, one.due) for one in app.timers] == [("tick", "", None)]
         assert [(one.kind, one.result) for one in app.entries] == [("deploy", "confirmed")]
-        live = monitor.app(module_host).live
+        first = monitor.app(module_host)
+        assert (first.entries, [one.result for one in first.past]) == ((), ["confirmed"])
+        live = first.live
         assert live is not None and live.release == app.release
         assert (live.version, live.packages["shop"]) == (app.version, app.version)
         assert live.packages.keys() >= {"gunicorn", "shop"} and live.python and live.who

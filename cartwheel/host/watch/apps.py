@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from cartwheel.host.watch import front, made, sites, timers, units
 from cartwheel.host.watch.cursor import Place
@@ -173,9 +174,13 @@ class App:
         known = (0, log.inode, log.offset)
         return (None if found is None else {"seconds": round(seconds, 1), **found}), known
 
+    def past(self) -> list[Table]:
+        """The last entries of the journal."""
+        return self._last_entries[-_MOST_ENTRIES:]
+
     def entries(self, seq: int | None) -> tuple[list[Table], int]:
         """The entries of the journal after this one, none without one; and the last one's SEQ."""
-        found = list(self._last_entries())
+        found = self._last_entries
         last = max((int(number(one.get("seq")) or 0) for one in found), default=0)
         if seq is None:
             return [], last
@@ -185,7 +190,11 @@ class App:
             self.unread[f"{self.app}: entries"] = f"{len(fresh) - _MOST_ENTRIES} older ones"
         return fresh[-_MOST_ENTRIES:], last
 
-    def _last_entries(self) -> Iterator[Table]:
+    @cached_property
+    def _last_entries(self) -> list[Table]:
+        return list(self._journal())
+
+    def _journal(self) -> Iterator[Table]:
         try:
             with open(f"{self.root}/journal.jsonl", "rb") as file:
                 size = file.seek(0, os.SEEK_END)

@@ -108,6 +108,7 @@ def _of_app(
         "entries": entries,
         "requests": requests,
         "problem": one.problem,
+        "past": one.past() if place is None else [],
         "live": one.live() if place is None or entries or one.is_noted_since(before) else None,
     }
     told["pending"] = bool(told["pending"]) and not told["locked"]
@@ -248,10 +249,10 @@ def fitting(answer: Table) -> str:
     found, unread = answer.get("apps"), answer.get("unread")
     if not isinstance(found, list) or not isinstance(unread, dict):
         return "{}\n"
-    unread["size"] = "the answer would be too long: what releases are made of is left out"
+    unread["size"] = "too long an answer: history, and what releases are made of, is left out"
     for one in reversed(found):
         if len(json.dumps(answer)) > MOST_BYTES:
-            one["live"] = None
+            one["live"], one["past"] = None, []
     if len(text := json.dumps(answer)) <= MOST_BYTES:
         return text + "\n"
     unread["size"] = "the answer would be too long: old entries and the last apps are left out"

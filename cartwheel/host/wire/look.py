@@ -91,7 +91,8 @@ class AppLook:
     `fab stop`; `frozen`: by `fab lock.hold`; `pending`: a switch that nobody has confirmed and no
     run works on. `front`: what is wrong with the answer through the web server on loopback, ""
     for nothing, None where it was not asked (no web here).
-    `entries`: of its journal since the last look. `live`: what the live release is made of, in the
+    `entries`: of its journal since the last look; `past`: in a first look, the last ones before it,
+    which are no news. `live`: what the live release is made of, in the
     first look, and after something was deployed or rolled back. `locked_since`: when the lock was
     taken, None where that is not known.
     `until`, `valid_from`: when the certificate ends that is served, and began; None without HTTPS.
@@ -116,6 +117,7 @@ class AppLook:
     problem: str = ""
     live: Optional[ReleaseLook] = None
     locked_since: Optional[float] = None
+    past: Tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)

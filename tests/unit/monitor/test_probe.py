@@ -207,3 +207,20 @@ def test_https(tmp_path: Path, days: int, name: str, problem: str) -> None:
         assert found.until is not None
         assert abs(found.until - time.time() - days * 86400) < 7200
     assert unknown.problem.startswith("its certificate is not valid: ")
+
+
+def test_a_private_ca_without_the_newest_extensions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.13 is strict by default; browsers are not, and the site is up."""
+    lenient = ssl.create_default_context
+
+    def strict(*words: object, **named: object) -> ssl.SSLContext:
+        made = lenient(*words, **named)  # type: ignore[arg-type]  # passed on as it is
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    context, root = secured(tmp_path)
+    with server(lambda client: client.sendall(OK), context) as port:
+        assert probe.ask(Site(url=f"https://localhost:{port}/", ca=root), 5).problem == ""
