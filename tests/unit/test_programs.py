@@ -18,10 +18,10 @@ import pytest
 from cartwheel import programs
 from cartwheel.background import Background, side_by_side
 from cartwheel.errors import Exit
+from tests.kit.marked import MARK, alive
 from tests.kit.project import CHECKOUT, Project, new_project
 from tests.kit.waiting import until
 
-MARK = "CARTWHEEL_TEST_MARK"
 SLEEPS = "touch begun; sleep 300 & sleep 300"
 APP = '[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n[tests]\nskip = true\n'
 HOST = (
@@ -33,20 +33,6 @@ def shell(command: str, folder: Path, seconds: float = 20, **more: Any) -> progr
     return programs.run(
         ["sh", "-c", command], env=os.environ, cwd=folder, deadline_seconds=seconds, **more
     )
-
-
-def alive(mark: str) -> dict[int, str]:
-    """What runs with this mark in its environment."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            mine = f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
-            line = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if mine and line:  # a zombie has none
-            found[int(folder.name)] = line.replace(b"\0", b" ").decode()
-    return found
 
 
 @pytest.fixture
