@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.kit import apps
+from tests.kit.forked import Forking
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
@@ -126,19 +128,36 @@ class Project:
         self, *words: str, code: int | None = 0, given: str = "", timeout: float = 240.0
     ) -> Done:
         """Run `fab WORDS`; its exit code must be `code` (None: any)."""
-        done = subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.environment(),
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        argv, env = self.command(*words), self.environment()
+        if self._is_forked(env):
+            done = forking().run(argv, self.folder, env, given, timeout)
+        else:
+            done = subprocess.run(
+                argv,
+                cwd=self.folder,
+                env=env,
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
         found = Done(done.returncode, done.stdout, done.stderr)
         assert code is None or found.code == code, f"fab {' '.join(words)}: {found}"
         return found
+
+    def _is_forked(self, env: Mapping[str, str]) -> bool:
+        """Whether a process that has imported this checkout can run it."""
+        python = {name for name in env if name.startswith("PYTHON")} - {"PYTHONUNBUFFERED"}
+        own = self.folder / "fabfile.py"
+        is_ours = own.exists() and own.read_text() == fabfile(CHECKOUT)
+        return is_ours and not self.under and not python
+
+
+@functools.cache
+def forking() -> Forking:
+    """One for each process that runs tests."""
+    return Forking()
 
 
 def copied_checkout(folder: Path, planted: Sequence[tuple[str, str, str]]) -> Path:
