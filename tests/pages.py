@@ -1,4 +1,5 @@
-"""Generate pages of docs/ and the settings' schema from the code; find the test of each error."""
+"""Generate pages of docs/, the settings' schema and the monitor's catalogue of messages from the
+code; find the test of each error."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from cartwheel.render.release import template_names
 from cartwheel.settings import schema
 from cartwheel.settings.project_files import OLD
 from cartwheel.settings.toml_tables import App, Settings
+from tests import catalogue
 from tests.errors_page import page as errors_page_of
 from tests.settings_page import markdown
 
@@ -74,13 +76,21 @@ def _named(source: str) -> Iterator[str]:
             yield slug
 
 
-PAGES: dict[Path, Callable[[], str]] = {
+PAGES: dict[Path, Callable[[], str | bytes]] = {
     REPO / "docs/errors.md": errors_page,
     REPO / "docs/settings.md": settings_page,
     REPO / OLD.schema: schema.text,
+    catalogue.SOURCE: catalogue.source,
+    catalogue.COMPILED: catalogue.renewed,
 }
 
 
+def content(path: Path) -> bytes:
+    """What one of PAGES should be."""
+    made = PAGES[path]()
+    return made if isinstance(made, bytes) else made.encode()
+
+
 if __name__ == "__main__":
-    for path, text in PAGES.items():
-        path.write_text(text())
+    for each in PAGES:
+        each.write_bytes(content(each))

@@ -12,7 +12,17 @@ import sys
 import time
 from typing import Callable, Dict, Iterator, List, Optional
 
-from cartwheel_monitor import key, messages, messengers, past, records, silences, watch_list
+from cartwheel_monitor import (
+    key,
+    language,
+    messages,
+    messengers,
+    past,
+    records,
+    silences,
+    watch_list,
+)
+from cartwheel_monitor.language import _
 from cartwheel_monitor.messages import Message
 from cartwheel_monitor.piped import Piped
 from cartwheel_monitor.places import Places
@@ -144,7 +154,9 @@ def _tried(places: Places, project: str) -> Dict[str, Json]:
 def _tested(places: Places, project: str) -> Dict[str, Json]:
     """Send each messenger of the project a test; its problem, or ""."""
     listed = _list(places, project)
-    text = Message(f"{project}: a test of the monitor", "It can reach you.", "info", at=time.time())
+    language.use(listed.language)
+    title = _("{project}: a test of the monitor").format(project=project)
+    text = Message(title, _("It can reach you."), "info", at=time.time())
     return {name: messengers.send(one.reveal(), text) for name, one in listed.messengers.items()}
 
 
@@ -168,6 +180,7 @@ def _silenced(places: Places, asked: argparse.Namespace) -> Dict[str, Json]:
 
 def _incidents(places: Places, project: str, show: Optional[int], last: int) -> Dict[str, Json]:
     store = places.project(project) / DATABASE
+    language.use(next((one.language for one in _lists(places) if one.project == project), ""))
     try:
         if show is None:
             rows = past.incidents(store, last)

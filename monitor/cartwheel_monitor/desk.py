@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import replace
-from typing import Dict, List, Optional
+from typing import Dict, Iterator, List, Optional
 
-from cartwheel_monitor import messages, past, remembered, rows, unread
+from cartwheel_monitor import language, messages, past, remembered, rows, unread
 from cartwheel_monitor.database import Keeping
 from cartwheel_monitor.heartbeat import Heartbeat
 from cartwheel_monitor.judge import Judge, Watched
+from cartwheel_monitor.language import _
 from cartwheel_monitor.limits import DEFAULTS, Limits
 from cartwheel_monitor.messages import Facts
 from cartwheel_monitor.observations import Look, Probe
@@ -45,7 +46,7 @@ class Desk:
             now=time.time(),
         )
         addresses = {name: one.reveal() for name, one in listed.messengers.items()}
-        self._telling = Telling(addresses, self._store.submit)
+        self._telling = Telling(addresses, self._store.submit, spoken=listed.language)
         self._telling.start(self._store.path)
         self._heartbeat: Optional[Heartbeat] = None
         if listed.heartbeat:
@@ -68,6 +69,10 @@ class Desk:
 
     def probed(self, probe: Probe) -> None:
         """A site was asked."""
+        with language.within(self.listed.language):
+            self._probed(replace(probe, problem=language.said(probe.problem)))
+
+    def _probed(self, probe: Probe) -> None:
         self.probes[probe.site] = probe
         self._judge.probed(probe)
         self._store.put(f"probe:{probe.site}", remembered.probe_text(probe))
@@ -75,6 +80,10 @@ class Desk:
 
     def looked(self, host: Host, look: Look) -> None:
         """A host was looked into; other projects' applications there are left out."""
+        with language.within(self.listed.language):
+            self._looked(host, replace(look, problem=language.said(look.problem)))
+
+    def _looked(self, host: Host, look: Look) -> None:
         if look.seen is not None:
             apps = tuple(one for one in look.seen.apps if one.app in host.apps)
             parts = {
@@ -125,10 +134,11 @@ class Desk:
     def turn(self, now: float) -> None:
         """Tell people what is new, and keep what must survive a restart."""
         told = self._judge.news(now)
-        if told:
-            facts = Facts(self._judge.releases, self._judge.deployed)
-            self._telling.tell([messages.of(one, facts, now) for one in told])
-        self._telling.tell([messages.of_note(note) for note in self._store.notes()])
+        with language.within(self.listed.language):
+            if told:
+                facts = Facts(self._judge.releases, self._judge.deployed)
+                self._telling.tell([messages.of(one, facts, now) for one in told])
+            self._telling.tell([messages.of_note(note) for note in self._store.notes()])
         if told or now - self._kept >= _KEEP_SECONDS:
             self._store.keep(self._judge.state(), told, cursors=self.cursors, at=now)
             self._kept = now
@@ -139,24 +149,33 @@ class Desk:
 
     def problems(self) -> List[str]:
         """What is wrong with the monitor itself."""
-        health, found = self._store.health, []
+        with language.within(self.listed.language):
+            return list(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        health = self._store.health
         if health.trouble:
-            found.append(f"its store cannot be written: {health.trouble}")
+            yield _("its store cannot be written: {why}").format(why=health.trouble)
         if health.lost:
-            found.append(f"{health.lost} looks were never kept")
+            yield _("{count} looks were never kept").format(count=health.lost)
         for one in self._telling.reached():
             if one.problem:
-                found.append(f"{one.name} was not told ({one.waiting} waiting): {one.problem}")
+                yield _("{name} was not told ({count} waiting): {why}").format(
+                    name=one.name, count=one.waiting, why=one.problem
+                )
             if one.given_up:
-                found.append(f"{one.name} never heard of {one.given_up} messages")
+                yield _("{name} never heard of {count} messages").format(
+                    name=one.name, count=one.given_up
+                )
         sent = self._heartbeat.sent if self._heartbeat is not None else None
         if sent is not None and sent.problem:
-            found.append(f"heartbeat: {sent.problem}")
-        return found
+            yield _("heartbeat: {why}").format(why=language.said(sent.problem))
 
     def itself(self) -> Dict[str, Json]:
         """How it keeps and tells; no address is in it."""
         health, sent = self._store.health, self._heartbeat.sent if self._heartbeat else None
+        with language.within(self.listed.language):
+            beaten = language.said(sent.problem) if sent else ""
         return {
             "store": {
                 "trouble": health.trouble,
@@ -175,7 +194,7 @@ class Desk:
                 }
                 for one in self._telling.reached()
             ],
-            "heartbeat": {"at": sent.at, "problem": sent.problem} if sent else None,
+            "heartbeat": {"at": sent.at, "problem": beaten} if sent else None,
         }
 
     @property

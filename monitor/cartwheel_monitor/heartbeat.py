@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 
+from cartwheel_monitor.language import later
+
 EVERY_SECONDS = 60.0
 # A watcher's loop runs four times a second. Longer than its slowest round, shorter than two signs.
 PATIENCE_SECONDS = 90.0
@@ -66,15 +68,17 @@ class Heartbeat:
 def ask(url: str) -> str:
     """Why the watcher there did not take it; "" if it did. The address stands in no text."""
     if not url.startswith(("http://", "https://")):
-        return "its address is not http:// or https://"
+        return later("its address is not http:// or https://")
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked
             status = int(answer.status)
     except urllib.error.HTTPError as error:
-        return f"it answered with {error.code}"
+        return later("it answered with {status}", status=error.code)
     except urllib.error.URLError as error:
         reason = error.reason
-        return f"no answer ({getattr(reason, 'strerror', None) or type(reason).__name__})"
+        why = getattr(reason, "strerror", None) or type(reason).__name__
+        return later("no answer ({why})", why=why)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return f"no answer ({type(error).__name__})"
-    return "" if _LEAST_STATUS <= status <= _MOST_STATUS else f"it answered with {status}"
+        return later("no answer ({why})", why=type(error).__name__)
+    is_good = _LEAST_STATUS <= status <= _MOST_STATUS
+    return "" if is_good else later("it answered with {status}", status=status)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from cartwheel_monitor.incident_log import Note
 from cartwheel_monitor.incidents import Incident, Told
 from cartwheel_monitor.judge import Deployed
-from cartwheel_monitor.language import _, _n
+from cartwheel_monitor.language import _, _n, labelled, listed, said
+from cartwheel_monitor.run_kinds import run_kind
 from cartwheel_monitor.subjects import KINDS
 
 Mood = str  # info, success, warning or failure: a messenger may colour it
@@ -19,7 +20,7 @@ _MOST_NAMED = 3
 _MOST_LINES = 6
 _MOST_TYPED = 4
 _LINE = 300
-_DAY = 86400.0
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _LONGEST = 1e12
 
 
@@ -62,7 +63,9 @@ def of(told: Told, facts: Facts, now: float, when: Callable[[float], str] = loca
 
 def of_note(note: Note) -> Message:
     """What the monitor says about itself."""
-    return Message(_("monitor: {text}").format(text=_line(note.text)), "", "warning", 0, note.at)
+    return Message(
+        _("monitor: {text}").format(text=_line(said(note.text))), "", "warning", 0, note.at
+    )
 
 
 def merged(missed: Sequence[Message], when: Callable[[float], str] = local) -> Message:
@@ -84,7 +87,7 @@ def merged(missed: Sequence[Message], when: Callable[[float], str] = local) -> M
 def hosts_text(hosts: Iterable[str]) -> str:
     """`web1, web2, web3 and 37 more`"""
     every = sorted(hosts)
-    shown = ", ".join(every[:_MOST_NAMED])
+    shown = listed(every[:_MOST_NAMED])
     left = len(every) - _MOST_NAMED
     return _("{hosts} and {count} more").format(hosts=shown, count=left) if left > 0 else shown
 
@@ -93,13 +96,12 @@ def span(seconds: float) -> str:
     """How long something takes, in its largest unit."""
     # Hosts wrote some of these times: they may be infinite, or no number.
     whole = int(min(max(0.0, seconds), _LONGEST))
-    for size, one, many in (
-        (86400, "{count} day", "{count} days"),
-        (3600, "{count} hour", "{count} hours"),
-        (60, "{count} minute", "{count} minutes"),
-    ):
-        if whole >= 2 * size or (whole >= size and size == 60):  # noqa: PLR2004 - seconds
-            return _n(one, many, whole // size)
+    if whole >= 2 * _DAY:
+        return _n("{count} day", "{count} days", whole // _DAY)
+    if whole >= 2 * _HOUR:
+        return _n("{count} hour", "{count} hours", whole // _HOUR)
+    if whole >= _MINUTE:
+        return _n("{count} minute", "{count} minutes", whole // _MINUTE)
     return _n("{count} second", "{count} seconds", whole)
 
 
@@ -166,7 +168,7 @@ def _problems(one: Incident) -> Iterator[str]:
         places = {each.subject.host} if each.subject.host else set()
         hosts.setdefault(each.problem, set()).update(places)
     for problem, places in list(hosts.items())[:_MOST_LINES]:
-        yield f"{hosts_text(places)}: {problem}" if places else problem
+        yield labelled(hosts_text(places), problem) if places else problem
     left = len(hosts) - _MOST_LINES
     if left > 0:
         yield _n("and {count} more", "and {count} more", left)
@@ -187,13 +189,16 @@ def _releases(one: Incident, facts: Facts) -> Iterator[str]:
 def _deployed(one: Incident, facts: Facts, when: Callable[[float], str]) -> Iterator[str]:
     last = facts.deployed.get(one.app)
     if last is not None:
-        how = _("last {kind}: {release} by {who}, {when}").format(
-            kind=last.kind, release=last.release, who=last.who, when=when(last.at)
-        )
         before = one.began - last.at
-        if 0 <= before < _DAY:
-            how += _(" ({span} before it began)").format(span=span(before))
-        yield how
+        how = (
+            _("last {kind}: {release} by {who}, {when} ({span} before it began)")
+            if 0 <= before < _DAY
+            else _("last {kind}: {release} by {who}, {when}")
+        )
+        yield how.format(
+            kind=run_kind(last.kind), release=last.release, who=last.who, when=when(last.at),
+            span=span(before),
+        )  # fmt: skip
 
 
 def next_command(one: Incident) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from urllib.parse import unquote
 
+from cartwheel_monitor.language import _
 from cartwheel_monitor.messages import Message
 
 _MASK = "***"
@@ -24,14 +25,14 @@ def send(address: str, message: Message) -> str:
     try:
         import apprise
     except ImportError:
-        return "Apprise is not installed"
+        return _("Apprise is not installed")
     said: list[str] = []
     before = _SAID.set(said)
     apprise.logger.addHandler(_HANDLER)
     try:
         target = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
         if not target.add(address):
-            return "Apprise does not know its address"
+            return _("Apprise does not know its address")
         done = target.notify(
             title=message.title,
             body=message.body or message.title,
@@ -39,10 +40,15 @@ def send(address: str, message: Message) -> str:
             body_format=apprise.NotifyFormat.TEXT,
         )
     except Exception as error:
-        return f"unexpected {type(error).__name__}"  # its text may hold the address
+        return unexpected(error)  # its text may hold the address
     finally:
         _SAID.reset(before)
-    return "" if done else without((said or ["Apprise could not deliver it"])[0], [address])
+    return "" if done else without((said or [_("Apprise could not deliver it")])[0], [address])
+
+
+def unexpected(error: Exception) -> str:
+    """An error of which only the name may be said."""
+    return _("unexpected {name}").format(name=type(error).__name__)
 
 
 # Several messengers are reached at once, and Apprise has threads of its own, to which it hands the

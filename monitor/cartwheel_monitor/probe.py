@@ -13,6 +13,7 @@ from typing import Optional
 from urllib.parse import urlsplit
 
 from cartwheel_monitor import __name__ as _agent
+from cartwheel_monitor.language import later
 from cartwheel_monitor.watch_list import Site
 
 _READ_BYTES = 64 << 10
@@ -45,7 +46,7 @@ def ask(site: Site, timeout: float) -> Answer:
         if connection.was_cut:
             problem = _late(timeout)
         elif status not in site.status:
-            problem = f"it answered {status}"
+            problem = later("it answered {status}", status=status)
     except (OSError, http.client.HTTPException, ValueError) as error:
         problem = _text(error, timeout, late=connection.was_cut)
     finally:
@@ -129,7 +130,7 @@ class _Connection:
 
 
 def _late(timeout: float) -> str:
-    return f"no answer within {timeout:g} s"
+    return later("no answer within {seconds:g} s", seconds=timeout)
 
 
 def _time(text: object) -> Optional[float]:
@@ -140,10 +141,10 @@ def _text(error: BaseException, timeout: float, *, late: bool) -> str:
     if late or isinstance(error, (socket.timeout, TimeoutError)):
         return _late(timeout)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid: {error.verify_message}"
+        return later("its certificate is not valid: {why}", why=error.verify_message)
     if isinstance(error, socket.gaierror):
-        return f"its name has no address: {error.strerror}"
+        return later("its name has no address: {why}", why=error.strerror)
     if isinstance(error, http.client.RemoteDisconnected):
-        return "it closed the connection without an answer"
+        return later("it closed the connection without an answer")
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())

@@ -16,6 +16,7 @@ import paramiko
 
 from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.look import PROTOCOL, HostLook
+from cartwheel_monitor.language import later
 from cartwheel_monitor.watch_list import Host
 
 USER = "cartwheel-look"
@@ -24,6 +25,7 @@ _NEARLY_SECONDS = 0.1
 # A host with a field of this size is broken, or wants to break the monitor's sums.
 _MOST = 1e24
 _MOST_DIGITS = 24
+_SHOWN = 20
 _CURSOR = re.compile(r"[!-~]{0,4096}")  # it becomes a part of the next command
 _KEEPALIVE_SECONDS = 15
 # Linux: how long what was sent may stay unacknowledged before the connection is dead (tcp(7)).
@@ -39,6 +41,11 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 class LookError(Exception):
     """A host could not be looked into; the text says why, without secrets."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+        """The text, for any language (language.said)."""
 
 
 class Sessions:
@@ -106,7 +113,7 @@ class Sessions:
             transport.start_client(timeout=_left(until))
             given = transport.get_remote_server_key()
             if (given.get_name(), given.get_base64()) not in wanted:
-                raise LookError("its host key has changed")
+                raise LookError(later("its host key has changed"))
             transport.auth_publickey(
                 USER, paramiko.Ed25519Key.from_private_key_file(str(self._key))
             )
@@ -140,10 +147,14 @@ def _asked(transport: paramiko.Transport, cursor: str, until: float) -> HostLook
                 break
             answer += part
             if len(answer) > _MOST_BYTES:
-                raise LookError("its answer is too long")
+                raise LookError(later("its answer is too long"))
         if not answer:
             said = channel.recv_stderr(1000).decode("utf-8", "replace").strip()
-            raise LookError(f"it gave no answer{f': {said}' if said else ''}")
+            raise LookError(
+                later("it gave no answer: {said}", said=said)
+                if said
+                else later("it gave no answer")
+            )
     finally:
         channel.close()
     return _read(answer)
@@ -154,22 +165,26 @@ def _read(answer: bytes) -> HostLook:
     known = json.loads(answer, parse_float=_float, parse_int=_int, parse_constant=_float)
     found = from_disk(HostLook, known)
     if found.protocol < PROTOCOL:
-        raise LookError("its look is of an earlier version: `fab monitor.install` renews it")
+        raise LookError(later("its look is of an earlier version: `fab monitor.install` renews it"))
     if _CURSOR.fullmatch(found.cursor) is None:
-        raise LookError("its answer ends with a cursor that is none")
+        raise LookError(later("its answer ends with a cursor that is none"))
     return found
+
+
+def _no_number(text: str) -> str:
+    return later("its answer has a number that no host has: {number}", number=text)
 
 
 def _float(text: str) -> float:
     value = float(text)
     if not abs(value) < _MOST:  # also what is no number (nan)
-        raise LookError(f"its answer has a number that no host has: {text[:20]}")
+        raise LookError(_no_number(text[:_SHOWN]))
     return value
 
 
 def _int(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise LookError(f"its answer has a number that no host has: {text[:20]}...")
+        raise LookError(_no_number(f"{text[:_SHOWN]}..."))
     return int(text)
 
 
@@ -194,8 +209,8 @@ def _left(until: float) -> float:
 
 def _text(error: BaseException, timeout: float, *, is_late: bool) -> str:
     if is_late or isinstance(error, (socket.timeout, TimeoutError)):
-        return f"no answer within {timeout:g} s"
+        return later("no answer within {seconds:g} s", seconds=timeout)
     if isinstance(error, paramiko.AuthenticationException):
-        return "it refuses the monitor's key"
+        return later("it refuses the monitor's key")
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())

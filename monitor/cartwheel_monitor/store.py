@@ -22,6 +22,7 @@ from cartwheel_monitor.database import Keeping, Subjects
 from cartwheel_monitor.incident_log import Note
 from cartwheel_monitor.incidents import Incident, Told
 from cartwheel_monitor.judge import State
+from cartwheel_monitor.language import later
 from cartwheel_monitor.pulse import Pulse
 from cartwheel_monitor.quiet import Silence
 from cartwheel_monitor.records import Json
@@ -372,10 +373,18 @@ class Store:
         try:
             known = incident_log.read(self.log)
         except OSError as error:
-            self._add_note(f"{self.log.name} cannot be read: {error.strerror}")
+            self._add_note(
+                later("{name} cannot be read: {why}", name=self.log.name, why=error.strerror)
+            )
             return incident_log.Known()
         if known.torn:
-            self._add_note(f"{self.log.name}: {known.torn} torn lines were left out")
+            self._add_note(
+                later(
+                    "{name}: {count} torn lines were left out",
+                    name=self.log.name,
+                    count=known.torn,
+                )
+            )
         return known
 
     # Troubles
@@ -399,8 +408,13 @@ class Store:
             return  # it is tried again
         with self._news:
             self._add_note(
-                f"{self.path.name} was torn ({error}) and is set aside as {there.name}: the history"
-                " begins anew, the incidents are as in the log"
+                later(
+                    "{name} was torn ({why}) and is set aside as {there}: the history begins anew,"
+                    " the incidents are as in the log",
+                    name=self.path.name,
+                    why=error,
+                    there=there.name,
+                )
             )
 
     def _recovered(self) -> None:
@@ -412,8 +426,13 @@ class Store:
             seconds = self._clock() - was.since
             if seconds >= WORTH_SECONDS or was.lost:
                 self._add_note(
-                    f"the store works again after {seconds:.0f} s ({was.trouble});"
-                    f" {was.lost} looks were not kept"
+                    later(
+                        "the store works again after {seconds:.0f} s ({why}); {count} looks were"
+                        " not kept",
+                        seconds=seconds,
+                        why=was.trouble,
+                        count=was.lost,
+                    )
                 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Iterator, List
 
-from cartwheel_monitor import messages
+from cartwheel_monitor import language, messages
 from cartwheel_monitor.desk import Desk
 from cartwheel_monitor.observations import Look
 from cartwheel_monitor.records import Json, of_silence
@@ -71,10 +71,12 @@ def _detail(problem: str, seconds: float) -> str:
 
 def _open(desk: Desk) -> Iterator[Json]:
     for one in desk.judge.book.open.values():
+        with language.within(desk.listed.language):
+            title = messages.title(one)
         yield {
             "project": desk.listed.project,
             "number": one.number,
-            "title": messages.title(one),
+            "title": title,
             "began": one.began,
             "told": one.told is not None,
         }

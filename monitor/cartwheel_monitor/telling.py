@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cartwheel_monitor import messages, messengers, past, records
+from cartwheel_monitor import language, messages, messengers, past, records
 from cartwheel_monitor.messages import Message
 from cartwheel_monitor.store import Job
 
@@ -67,14 +67,17 @@ class Telling:
         send: Send = messengers.send,
         clock: Callable[[], float] = time.time,
         pauses: tuple[float, ...] = PAUSES,
+        spoken: str = "en",
     ) -> None:
-        """`addresses`: by messenger's name. `submit`: of the store."""
+        """`addresses`: by messenger's name. `submit`: of the store. `spoken`: the language of what
+        it says itself."""
         self._submit = submit
         self._clock = clock
         self._lock = threading.Lock()
         self._next_id = 1
+        secrets = tuple(addresses.values())
         self._queues = {
-            name: _Queue(name, address, submit, send, clock, pauses, tuple(addresses.values()))
+            name: _Queue(name, address, submit, send, clock, pauses, secrets, spoken)
             for name, address in addresses.items()
         }
 
@@ -122,6 +125,7 @@ class _Queue:
         clock: Callable[[], float],
         pauses: tuple[float, ...],
         secrets: tuple[str, ...],
+        spoken: str,
     ) -> None:
         self._name = name
         self._address = address
@@ -130,6 +134,7 @@ class _Queue:
         self._clock = clock
         self._pauses = pauses
         self._secrets = secrets
+        self._spoken = spoken
         self._news = threading.Condition()
         self._waiting: deque[Waiting] = deque()
         self._tries = 0
@@ -176,6 +181,7 @@ class _Queue:
             self._thread.join(seconds)
 
     def _deliver(self) -> None:
+        language.use(self._spoken)
         while True:
             with self._news:
                 while not self._is_ending and not self._is_due():
@@ -212,7 +218,7 @@ class _Queue:
         try:
             problem = self._send(self._address, message)
         except Exception as error:
-            problem = f"unexpected {type(error).__name__}"  # its text may hold the address
+            problem = messengers.unexpected(error)  # its text may hold the address
         problem = messengers.without(problem, self._secrets)
         with self._news:
             self._tried = time.monotonic()

@@ -48,7 +48,8 @@ class Host:
 @dataclass(frozen=True)
 class WatchList:
     """All that one project wants to be watched, and whom it tells. `limits` override the defaults
-    of the rules, by name. `metrics`: the token of /metrics."""
+    of the rules, by name. `metrics`: the token of /metrics. `language`: of what people are told,
+    one of language.LANGUAGES."""
 
     format: int = FORMAT
     project: str = ""
@@ -62,6 +63,7 @@ class WatchList:
     messengers: Dict[str, Hidden] = field(default_factory=dict)
     heartbeat: Hidden = _NONE
     metrics: Hidden = _NONE
+    language: str = "en"
 
 
 def read(folder: Path) -> Tuple[List[WatchList], Dict[str, str]]:

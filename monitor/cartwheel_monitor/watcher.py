@@ -21,6 +21,7 @@ from typing import Dict, Iterator, List, Optional, Protocol, Tuple, Union
 from cartwheel.host.wire.look import HostLook
 from cartwheel_monitor import probe, silences, summary, watch_list
 from cartwheel_monitor.desk import Desk
+from cartwheel_monitor.language import later
 from cartwheel_monitor.observations import Look, Probe
 from cartwheel_monitor.places import Places
 from cartwheel_monitor.schedule import Schedule
@@ -128,7 +129,7 @@ class Watcher:
         try:
             answer = self._asked(target)
         except Exception as error:
-            problem = f"the monitor failed: unexpected {type(error).__name__}"
+            problem = later("the monitor failed: unexpected {name}", name=type(error).__name__)
             answer = _failed(target, problem)
         self._answers.put((target, answer))
 
@@ -149,7 +150,7 @@ class Watcher:
         try:
             seen = self._sessions.look(host, self._cursors.get(host.place, ""), target.timeout)
         except LookError as error:
-            return Look(host.name, time.time(), None, str(error), time.monotonic() - began)
+            return Look(host.name, time.time(), None, error.why, time.monotonic() - began)
         self._cursors[host.place] = seen.cursor
         return Look(host.name, time.time(), seen, "", time.monotonic() - began)
 
@@ -231,7 +232,7 @@ def _judge(desk: Desk, host: Host, look: Look) -> None:
     try:
         desk.looked(host, look)
     except Exception as error:
-        problem = f"its answer cannot be judged: {type(error).__name__}"
+        problem = later("its answer cannot be judged: {name}", name=type(error).__name__)
         desk.looked(host, replace(look, seen=None, problem=problem))
 
 

@@ -312,7 +312,7 @@ def _label(plot: Plot, lines: Sequence[Line]) -> str:
                 name=one.name, least=least, most=most, last=last
             )
         )
-    return f"{plot.title}. {'; '.join(told)}"
+    return _("{title}. {lines}").format(title=plot.title, lines=_("; ").join(told))
 
 
 def _table(plot: Plot, lines: Sequence[Line]) -> Table:

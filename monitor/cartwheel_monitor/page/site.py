@@ -80,13 +80,17 @@ def door() -> Door:
 
 def _prepare() -> Response | None:
     g.now = time.time()
-    wanted = request.cookies.get("language") or request.accept_languages.best_match(
-        list(language.LANGUAGES)
-    )
-    language.use(wanted or "en")
+    language.use(request.cookies.get("language") or _preferred())
     if request.endpoint in ("static", "about.alive", "metrics.show"):
         return None
     return door().guard()
+
+
+def _preferred() -> str:
+    """The first of the browser's languages that there is, in whatever country."""
+    wanted = [tag for tag, quality in request.accept_languages if quality > 0]
+    names = [tag.partition("-")[0].lower() for tag in wanted]
+    return next((one for one in names if one in language.LANGUAGES), "")
 
 
 def _protect(response: Response) -> Response:

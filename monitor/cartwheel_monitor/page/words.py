@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from cartwheel_monitor.language import _, _n
+from cartwheel_monitor.language import _, _n, labelled, listed
 from cartwheel_monitor.messages import hosts_text, span
+from cartwheel_monitor.run_kinds import run_kind
 
 _KILO = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUTE = 60
+__all__ = ("labelled", "listed")
 NOTHING = "\u2013"
 """What stands where there is no value."""
 
@@ -131,19 +133,7 @@ def date(at: float) -> str:
 
 def run(kind: str) -> str:
     """What a run did (Entry.kind); what this version does not know, as it is."""
-    return {
-        "": _("something"),
-        "deploy": _("deploy"),
-        "rollback": _("rollback"),
-        "restart": _("restart"),
-        "migrate": _("migration"),
-        "drain": _("end of the old release"),
-        "setup": _("setup"),
-        "stop": _("stop"),
-        "start": _("start"),
-        "hold": _("freeze"),
-        "release": _("end of a freeze"),
-    }.get(kind, kind)
+    return run_kind(kind) if kind else _("something")
 
 
 def outcome(name: str) -> str:
@@ -167,6 +157,11 @@ def outcome(name: str) -> str:
         "alive": _("still running"),
         "ended": _("ended"),
     }.get(name, name)
+
+
+def untold(problem: str) -> str:
+    """Why a messenger has not taken a message (deliveries.problem)."""
+    return _("given up") if problem == "given up" else problem
 
 
 def mood(name: str) -> str:

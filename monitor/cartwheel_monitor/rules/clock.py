@@ -18,15 +18,26 @@ def verdicts(look: Look, around: Around) -> Iterator[Verdict]:
     ahead = off(look)
     problem = ""
     if abs(ahead) > around.limits.clock_seconds:
-        way = (
-            _("its clock is {seconds} s ahead")
-            if ahead > 0
-            else _("its clock is {seconds} s behind")
-        )
-        problem = way.format(seconds=round(abs(ahead)))
-        if _is_ours(ahead, around):
-            problem += _("; so are most others: perhaps it is the monitor's own clock")
+        how = _of_most(ahead) if _is_ours(ahead, around) else _of_one(ahead)
+        problem = how.format(seconds=round(abs(ahead)))
     yield Verdict(Subject(CLOCK.name, "", look.host), look.at, problem)
+
+
+def _of_one(ahead: float) -> str:
+    if ahead > 0:
+        return _("its clock is {seconds} s ahead")
+    return _("its clock is {seconds} s behind")
+
+
+def _of_most(ahead: float) -> str:
+    if ahead > 0:
+        return _(
+            "its clock is {seconds} s ahead; so are most others: perhaps it is the monitor's own"
+            " clock"
+        )
+    return _(
+        "its clock is {seconds} s behind; so are most others: perhaps it is the monitor's own clock"
+    )
 
 
 def off(look: Look) -> float:

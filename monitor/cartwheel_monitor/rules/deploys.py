@@ -5,17 +5,20 @@ Who deployed hears it from `fab`, if that still runs. When the operator was kill
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.look import AppLook
 from cartwheel_monitor.language import _
 from cartwheel_monitor.observations import Around, Look
+from cartwheel_monitor.run_kinds import run_kind
 from cartwheel_monitor.subjects import DEPLOY, Subject, Verdict
 
 KINDS = ("deploy", "rollback", "restart")
 # What the host side writes when its operator was gone (host/switch/switch.py, host/recover.py).
 _CUT_OFF = ("its session ended before", "connection to the operator was lost")
+_BEGUN = re.compile(r"(?P<kind>\S+) (?P<number>\d+): (?P<release>.*) by (?P<who>.*)", re.DOTALL)
 # After a long absence the monitor does not tell what is not news any more.
 _OLD_SECONDS = 86400.0
 
@@ -50,7 +53,7 @@ def _problem(one: Entry) -> str:
     else:
         how = _("{kind} of {release} by {who} failed: {reason}")
     what = one.release or one.version or "?"
-    return how.format(kind=kind, release=what, who=one.who or "?", reason=reason or "?")
+    return how.format(kind=run_kind(kind), release=what, who=one.who or "?", reason=reason or "?")
 
 
 def is_killed(reason: str) -> bool:
@@ -79,4 +82,10 @@ def is_cut_off(app: AppLook, begun: str) -> bool:
 
 
 def _of_cut_off(begun: str) -> str:
-    return _("a deploy was cut off after {what}").format(what=begun)
+    found = _BEGUN.fullmatch(begun)
+    if found is None:  # kept by another version
+        return _("a deploy was cut off after {what}").format(what=begun)
+    kind = run_kind(found["kind"])
+    return _("a deploy was cut off after {kind} {number}: {release} by {who}").format(
+        **{**found.groupdict(), "kind": kind}
+    )

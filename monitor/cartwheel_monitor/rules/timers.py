@@ -31,8 +31,10 @@ def _problem(one: TimerLook, now: float, limits: Limits) -> str | None:
             name=one.name, minutes=round((now - one.due) / 60)
         )
     if one.result in _FAILED:
-        detail = f": {one.detail}" if one.detail else ""
-        return _("run {number} of timer {name} failed{detail}").format(
-            number=one.number, name=one.name, detail=detail
+        how = (
+            _("run {number} of timer {name} failed: {detail}")
+            if one.detail
+            else _("run {number} of timer {name} failed")
         )
+        return how.format(number=one.number, name=one.name, detail=one.detail)
     return None if one.result == "running" else ""

@@ -199,7 +199,7 @@ TROUBLES = (
         60,
         entry(kind="migrate", release="2.0", result="done"),
         recovers=False,
-        says="cut off after migrate",
+        says="cut off after migration",
     ),
 )
 

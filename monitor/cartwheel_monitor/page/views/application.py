@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flask import Blueprint, abort, g, render_template, request
 
-from cartwheel_monitor.language import _
+from cartwheel_monitor.language import _, listed
 from cartwheel_monitor.page import plots, site, words
 from cartwheel_monitor.page.plots import Kind, Line, Mark, Plot, Value
 from cartwheel_monitor.page.reading import projects, traffic
@@ -100,4 +100,4 @@ def _sentence(one: Done) -> str:
     }
     results = [how[name].format(hosts=words.hosts(count)) for name, count in one.results]
     release = one.release or words.NOTHING
-    return text.format(kind=kind, release=release, who=one.who, results=", ".join(results))
+    return text.format(kind=kind, release=release, who=one.who, results=listed(results))
