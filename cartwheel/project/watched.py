@@ -60,6 +60,7 @@ def watch_list(
         "project": settings.slug,
         "every": asked.every_seconds,
         "timeout": asked.timeout_seconds,
+        "language": asked.language,
         "sites": [
             {
                 "app": settings.slug,

@@ -785,6 +785,8 @@ class Monitor(Model):
     )
     """What is asked from outside; default: health.path on the site's first name, or without a name
     on each host."""
+    language: Literal["en", "zh"] = "en"
+    """In which language the monitor tells people: English or Chinese. Its page has both."""
     heartbeat: Secret | None = Field(default=None, examples=[{"env": "HEARTBEAT_URL"}])
     """An address that the monitor gets each minute, so that somebody notices if it dies."""
     page: str | None = Field(

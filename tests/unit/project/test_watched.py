@@ -92,6 +92,7 @@ def test_the_monitor_reads_what_is_written() -> None:
     given = settings(
         monitor={
             "every_seconds": 30,
+            "language": "zh",
             "errors_percent": 2,
             "certificate_days": 7,
             "history_days": 0,
@@ -112,6 +113,7 @@ def test_the_monitor_reads_what_is_written() -> None:
         ("web1", "192.0.2.1", 22),
         ("web2", "10.0.0.2", 2022),
     ]
+    assert found.language == "zh"
     assert found.sites[0].status == (204,)
     assert found.messengers["ops"].reveal() == "json://x/"
     assert (found.heartbeat.reveal(), found.metrics.reveal()) == ("https://beat/", "t0ken")
