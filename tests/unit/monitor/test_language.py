@@ -99,7 +99,7 @@ def test_problems_of_the_monitor_itself(places: Places, chat: Webhook) -> None:
         (problem,) = desk.problems()
     assert problem.startswith("ops 通知失败（1 条待发送）：")
     assert chat.titles[0] == "shop：部署失败（web1）"
-    assert "ann 执行的部署（2.0）已自动回滚：no answer" in chat.taken[0][1]["message"]
+    assert "ann 执行的部署（2.0）已自动回退：no answer" in chat.taken[0][1]["message"]
 
 
 def look_with(at: float, app: AppLook, **fields: Any) -> Look:

@@ -78,7 +78,7 @@
     const common = { stroke: colour("--quiet"), font, ticks: line, grid: line };
     const named = new Map(data.values.map(([value, text]) => [value, text]));
     const times = new Map(data.times.map(([at, text, minor]) => [at, { text, minor }]));
-    const narrow = (u) => u.width < 30 * fontSize();
+    const narrow = (u) => u.width < 34 * fontSize();
     return [
       {
         ...common,
@@ -90,7 +90,7 @@
       },
       {
         ...common,
-        size: 5 * fontSize(),
+        size: 5.6 * fontSize(),
         splits: () => [...named.keys()],
         values: (_u, splits) => splits.map((value) => named.get(value) ?? ""),
       },
