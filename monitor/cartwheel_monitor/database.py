@@ -16,7 +16,7 @@ from cartwheel_monitor import schema
 from cartwheel_monitor.rows import Row
 
 _DAY = 86400.0
-_BUSY_SECONDS = 5.0
+BUSY_SECONDS = 5.0
 _WAL_BYTES = 16 << 20
 _KEPT_TORN = 2
 _STEPS = 100_000  # of SQLite's machine, between two looks at the clock
@@ -56,7 +56,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open it for writing; make what is missing. Also raises schema.ForeignError."""
     # It is opened by one thread and handed to the one that writes.
     db = sqlite3.connect(
-        str(path), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         schema.prepare(db)
@@ -68,11 +68,12 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def connect_reading(path: Path) -> sqlite3.Connection:
-    """Open it to read only; for any thread, one at a time."""
+def connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open it to read only; for any thread, one at a time. A question waits so long for a lock:
+    there is none but at the first and the last moment of a writer."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(
-        address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
 
 

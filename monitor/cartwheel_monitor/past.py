@@ -111,9 +111,11 @@ class Past:
 
 
 @contextmanager
-def reading(path: Path, seconds: float = _QUERY_SECONDS) -> Iterator[sqlite3.Connection]:
+def reading(
+    path: Path, seconds: float = _QUERY_SECONDS, *, busy_seconds: float = database.BUSY_SECONDS
+) -> Iterator[sqlite3.Connection]:
     """A connection that only reads; no question to it takes longer than that."""
-    with closing(database.connect_reading(path)) as db:
+    with closing(database.connect_reading(path, busy_seconds)) as db:
         end = time.monotonic() + seconds
         db.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
         yield db
@@ -224,27 +226,35 @@ def series(
 def kept(path: Path) -> Mapping[str, str]:
     """All texts that were `put`. Raises sqlite3.Error."""
     with reading(path) as db:
-        return dict(db.execute("SELECT key, data FROM kept").fetchall())
+        return kept_in(db)
+
+
+def kept_in(db: sqlite3.Connection) -> dict[str, str]:
+    return dict(db.execute("SELECT key, data FROM kept").fetchall())
 
 
 def telling(path: Path, number: int) -> list[dict[str, str | float]]:
     """Who was told of an incident, what, and when; `problem`: why somebody was not. Raises
     sqlite3.Error."""
     with reading(path) as db:
-        rows = db.execute(
-            "SELECT news.at, news.data, messenger, done, problem FROM news"
-            " JOIN deliveries ON deliveries.news = news.id WHERE number = ? ORDER BY news.at",
-            (number,),
-        )
-        return [
-            {
-                "at": done or at,
-                "news": str(json.loads(data).get("title", "")),
-                "messenger": messenger,
-                "problem": problem,
-            }
-            for at, data, messenger, done, problem in rows
-        ]
+        return telling_in(db, number)
+
+
+def telling_in(db: sqlite3.Connection, number: int) -> list[dict[str, str | float]]:
+    rows = db.execute(
+        "SELECT news.at, news.data, messenger, done, problem FROM news"
+        " JOIN deliveries ON deliveries.news = news.id WHERE number = ? ORDER BY news.at",
+        (number,),
+    )
+    return [
+        {
+            "at": done or at,
+            "news": str(json.loads(data).get("title", "")),
+            "messenger": messenger,
+            "problem": problem,
+        }
+        for at, data, messenger, done, problem in rows
+    ]
 
 
 def incident(path: Path, number: int) -> str | None:

@@ -439,7 +439,7 @@ def test_too_much_goes_oldest_first_and_raw_before_the_rest(memory: Path) -> Non
 def test_a_lock_is_waited_out_and_nothing_is_lost(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     monkeypatch.setattr(store_module, "WORTH_SECONDS", 0.0)
     store = opened(memory)
     store.open()

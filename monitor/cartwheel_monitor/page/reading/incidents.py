@@ -126,7 +126,7 @@ def detail(project: Project, number: int) -> Detail:
             if one is None:
                 raise NoIncidentError(number)
             happened = remembered.entries(db, project.name, 0.0, one.began, _ENTRIES)
-        told = past.telling(project.store, number)
+            told = past.telling_in(db, number)
     except FileNotFoundError:
         raise NoIncidentError(number) from None
     before = next(

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel_monitor import past, watch_list
@@ -18,6 +18,9 @@ from cartwheel_monitor.watch_list import WatchList
 
 LATE_SECONDS = 60.0
 """A watcher that has said nothing for so long hangs, or is gone."""
+_BUSY_SECONDS = 1.0
+# Also a request that has taken long by itself waits for the end of a short lock.
+_LEAST_BUSY_SECONDS = 0.05
 
 
 class NotWatchedError(Exception):
@@ -26,10 +29,12 @@ class NotWatchedError(Exception):
 
 @dataclass(frozen=True)
 class Project:
-    """A project that is watched; its application has the same name."""
+    """A project that is watched, for one request; its application has the same name. `patience`:
+    until when the request waits for the locks of its store, all its questions together."""
 
     listed: WatchList
     store: Path
+    patience: float = field(default_factory=lambda: time.monotonic() + _BUSY_SECONDS, compare=False)
 
     @property
     def name(self) -> str:
@@ -42,12 +47,16 @@ class Project:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Its database, to read only. Raises sqlite3.Error."""
-        with past.reading(self.store) as db:
+        left = max(_LEAST_BUSY_SECONDS, self.patience - time.monotonic())
+        with past.reading(self.store, busy_seconds=left) as db:
             yield db
 
     def kept(self) -> dict[str, str]:
         """The store's texts; none where there is no store yet. Raises sqlite3.Error."""
-        return dict(past.kept(self.store)) if self.store.exists() else {}
+        if not self.store.exists():
+            return {}
+        with self.reading() as db:
+            return past.kept_in(db)
 
 
 def every(places: Places) -> list[Project]:
