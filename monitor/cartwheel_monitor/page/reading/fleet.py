@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from cartwheel.host.wire.look import RUNNING, AppLook
-from cartwheel_monitor import remembered
+from cartwheel_monitor import past, remembered
 from cartwheel_monitor.observations import Probe
 from cartwheel_monitor.page.reading import health
 from cartwheel_monitor.page.reading.health import Bar
@@ -64,13 +64,20 @@ class AppOfFleet:
 def read(project: Project, now: float) -> AppOfFleet:
     """The application of a project."""
     try:
-        kept = project.kept()
-        if not kept:
-            return AppOfFleet(project.name)
+        if not project.store.exists():
+            return _unknown(project, now)
         with project.reading() as db:
-            return _read(project, db, kept, now)
+            return _read(project, db, past.kept_in(db), now)
     except (OSError, sqlite3.Error) as error:
         return AppOfFleet(project.name, trouble=str(error))
+
+
+def _unknown(project: Project, now: float) -> AppOfFleet:
+    """Before anybody has looked."""
+    bar = health.unknown(now)
+    sites = tuple(Site(one.url, None, bar) for one in project.listed.sites)
+    places = (Place(one, LastLook(one), None, "", bar, False, ()) for one in project.hosts)
+    return AppOfFleet(project.name, sites, tuple(places))
 
 
 def _read(

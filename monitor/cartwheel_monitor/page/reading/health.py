@@ -43,8 +43,7 @@ def bars(
     db: sqlite3.Connection, subjects: Sequence[tuple[str, str, str]], now: float
 ) -> dict[tuple[str, str, str], Bar]:
     """Of each subject (app, host, about). Raises sqlite3.Error."""
-    today = int(now) // DAY * DAY
-    first = today - (DAYS - 1) * DAY
+    first = _first(now)
     found: dict[tuple[str, str, str], Bar] = {}
     for subject in subjects:
         rows = db.execute(
@@ -55,6 +54,15 @@ def bars(
         known = {int(at): (looks or 0, bad or 0) for at, looks, bad in rows}
         found[subject] = _bar(known, first)
     return found
+
+
+def unknown(now: float) -> Bar:
+    """Of what nobody has looked at."""
+    return _bar({}, _first(now))
+
+
+def _first(now: float) -> int:
+    return int(now) // DAY * DAY - (DAYS - 1) * DAY
 
 
 def _bar(known: dict[int, tuple[int, int]], first: int) -> Bar:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 from flask.testing import FlaskClient
 
+from cartwheel_monitor.store import DATABASE
 from tests.kit.monitored import Filled
-from tests.unit.monitor.page.kit import filled, page
+from tests.unit.monitor.page.kit import filled, let_in, look_again, page, text_of
 
 __all__ = ["filled", "page"]
 
@@ -14,3 +17,25 @@ def test_it_shows_what_is_live_where(page: FlaskClient, filled: Filled) -> None:
         assert host in text
     assert filled.releases[-1] in text and filled.url in text and "ann" in text
     assert filled.releases[0] not in text
+
+
+def test_a_project_that_nobody_has_looked_at_is_there(filled: Filled) -> None:
+    (filled.places.project(filled.app) / DATABASE).unlink()
+    text = text_of(let_in(filled), "/")
+    for part in (*filled.hosts, filled.url, "not looked at yet", "not asked yet"):
+        assert part in text, part
+    assert "cannot be read" not in text
+
+
+def test_a_monitor_with_problems_does_not_say_that_nothing_is_wrong(filled: Filled) -> None:
+    said = json.loads(filled.places.status.read_text())
+    for problems, shown in (([], "Nothing is wrong."), (["full"], "The monitor itself has 1 prob")):
+        filled.places.status.write_text(json.dumps({**said, "problems": problems}))
+        text = text_of(let_in(filled), "/")
+        assert shown in text and ("Nothing is wrong." in text) == (not problems)
+
+
+def test_what_is_wrong_with_a_host_stands_beside_its_name(filled: Filled) -> None:
+    look_again(filled, "web1", problem="no answer")
+    text = text_of(let_in(filled), "/")
+    assert "web1 no answer" in text and "web2 well" in text
