@@ -21,6 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.kit.certificates import Issued
 
 _SECONDS = 20.0
+_PHONE_PIXELS = 600
 _CHROMIUM, _DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 
 
@@ -51,6 +52,28 @@ class Browser:
     def style(self, css: str, name: str) -> str:
         """A computed property: it says whether a style sheet was loaded."""
         return self.find(css).value_of_css_property(name)
+
+    def find_all(self, css: str) -> list[WebElement]:
+        """All that are there now."""
+        return self.driver.find_elements(By.CSS_SELECTOR, css)
+
+    def run(self, script: str, *values: object) -> Any:
+        """What a script of the test's own returns. Any: what it likes."""
+        return self.driver.execute_script(script, *values)
+
+    def tell(self, command: str, **values: object) -> Any:
+        """A command of the DevTools protocol. Any: its answer."""
+        return self.driver.execute_cdp_cmd(command, values)
+
+    def look_like(self, width: int, height: int) -> None:
+        """A screen of that size; a narrow one is a phone's."""
+        self.tell(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < _PHONE_PIXELS,
+        )
 
     @property
     def text(self) -> str:

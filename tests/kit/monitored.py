@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Filled:
-    """What was written. `releases`: oldest first, one a day; the last is live."""
+    """What was written. `releases`: oldest first; the last is live."""
 
     places: Places
     app: str
@@ -52,9 +52,10 @@ def fill(
     days: int = 3,
     levels: Sequence[str] = ("minutes", "hours", "days"),
     seed: int = 1,
+    deploys: int = 1,
 ) -> Filled:
     """Write a project's list, and a store with so many days up to `now`: ten requests a second on
-    each host, one in a thousand failed; a deploy each day at the same hour."""
+    each host, one in a thousand failed; so many deploys each day at the same hours."""
     places = Places(folder / "watch.d", folder / "shared")
     places.lists.mkdir(parents=True, exist_ok=True)
     url = f"https://{app}.example.org/healthz"
@@ -64,13 +65,16 @@ def fill(
         "hosts": [{"name": one, "address": "192.0.2.1", "apps": [app]} for one in hosts],
     }
     (places.lists / f"{app}.json").write_text(json.dumps(known))
-    releases = tuple(f"1.{day}.0.g{random.Random(day).getrandbits(48):012x}" for day in range(days))
+    releases = tuple(
+        f"1.{number}.0.g{random.Random(number).getrandbits(48):012x}"
+        for number in range(days * deploys)
+    )
     store = places.project(app) / DATABASE
     store.parent.mkdir(parents=True, exist_ok=True)
     db = database.connect(store)
     with database.transaction(db):
         for level in levels:
-            _fill_level(db, level, app, hosts, url, now - days * DAY, now, seed)
+            _fill_level(db, level, app, ("", *hosts), url, now - days * DAY, now, seed)
         sums = ", ".join(schema.SUMS)
         added = ", ".join(f"sum({name})" for name in schema.SUMS)
         db.execute(
@@ -82,15 +86,16 @@ def fill(
             _keep(db, f"{remembered.LOOK}{one.host}", remembered.look_text(one, one))
         probe = Probe(app, now - 5, 200, 0.083, "", url, now + 60 * DAY, now - 30 * DAY)
         _keep(db, f"{remembered.PROBE}{url}", remembered.probe_text(probe))
-        for day, release in enumerate(releases):
-            at = now - (days - day) * DAY + 3600
+        for number, release in enumerate(releases):
+            at = now - (len(releases) - number) * DAY / deploys + 3600
+            seq, version = 3 * number, f"1.{number}"
             for host in hosts:
-                _entry(db, app, host, Entry(3 * day + 1, at - 9, "deploy", release, who="ann"))
+                _entry(db, app, host, Entry(seq + 1, at - 9, "deploy", release, who="ann"))
                 done = Entry(
-                    3 * day + 2, at, "deploy", release, f"1.{day}", "confirmed", "ann", "new prices"
+                    seq + 2, at, "deploy", release, version, "confirmed", "ann", "new prices"
                 )
                 _entry(db, app, host, done)
-            made = json.dumps(to_json(_release(day, release)))
+            made = json.dumps(to_json(_release(number, release)))
             db.execute("INSERT INTO releases VALUES (?, ?, ?, ?)", (app, release, at, made))
     db.close()
     said = {"format": 1, "time": now, "problems": [], "targets": [], "open": [], "silences": []}
@@ -101,6 +106,15 @@ def fill(
 def opened(filled: Filled) -> closing[sqlite3.Connection]:
     """Its database, to write."""
     return closing(database.connect(filled.places.project(filled.app) / DATABASE))
+
+
+def fill_slowly(filled: Filled, level: str, now: float, days: int) -> Iterator[str]:
+    """One level more, of many rows: host by host, each name as it begins."""
+    for place in ("", *filled.hosts):
+        yield place
+        with opened(filled) as db, database.transaction(db):
+            since = now - days * DAY
+            _fill_level(db, level, filled.app, (place,), filled.url, since, now, seed=1)
 
 
 def look_at(filled: Filled, host: str, at: float) -> Look:
@@ -165,12 +179,13 @@ def _fill_level(
     db: sqlite3.Connection,
     level: str,
     app: str,
-    hosts: Sequence[str],
+    places: Sequence[str],
     url: str,
     since: float,
     until: float,
     seed: int,
 ) -> None:
+    """Of hosts, and of the site: ""."""
     span = schema.LEVELS[level]
     looks = max(1, span // 20)
     subjects = database.Subjects(db)
@@ -179,7 +194,7 @@ def _fill_level(
     whole |= {"memory": 8 * GIB, "memory_available": 4 * GIB}
     disk: Values = {"size": 200 * GIB, "free": 90 * GIB, "inodes": 10**7, "free_inodes": 9 * 10**6}
     chance = random.Random(seed)
-    for place, host in enumerate(("", *hosts)):
+    for host in places:
         requests = 10 * span
         times = [0] * len(schema.TIMES)
         times[0], times[1], times[4] = requests * 8 // 10, requests // 10, requests // 20
@@ -188,7 +203,7 @@ def _fill_level(
         of_app |= {"requests": requests, "failed": requests // 1000}
         of_app |= {"memory_used": (300 + chance.randint(0, 50)) << 20}
         of_app |= dict(zip(schema.TIMES, times, strict=True))
-        every = [(app, "", url, site)] if place == 0 else [
+        every = [(app, "", url, site)] if not host else [
             (app, host, "", of_app), ("", host, "", whole), ("", host, "/", disk)
         ]  # fmt: skip
         for one, of_host, about, values in every:

@@ -8,7 +8,6 @@
   const NEAR = 6; // pixels from a mark
   const FAINT = 0.55; // a mark's line, below the series
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const opened = new Set();
   let shown = [];
 
   function colour(name) {
@@ -152,20 +151,7 @@
     shown = [...document.querySelectorAll("figure.plot")].map(draw);
   }
 
-  // A refresh must not close the numbers that somebody reads.
-  document.addEventListener(
-    "toggle",
-    ({ target }) => {
-      if (!target.isConnected || !target.id) return;
-      if (target.open) opened.add(target.id);
-      else opened.delete(target.id);
-    },
-    true,
-  );
-  document.addEventListener("refreshed", () => {
-    opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
-    drawAll();
-  });
+  document.addEventListener("refreshed", drawAll);
   dark.addEventListener("change", drawAll);
   drawAll();
 })();
