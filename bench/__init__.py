@@ -4,4 +4,5 @@ import sys
 from pathlib import Path
 
 # Benches start lab hosts; the lab is a separate distribution in this repository.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "lab"))
+_ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(_ROOT / "lab"), str(_ROOT / "monitor")]
