@@ -8,7 +8,7 @@ from cartwheel_monitor.language import _, _n
 from cartwheel_monitor.limits import Limits
 from cartwheel_monitor.messages import span
 from cartwheel_monitor.page import words
-from cartwheel_monitor.subjects import Subject
+from cartwheel_monitor.subjects import DEPLOY, Subject
 
 _DAY = 86400.0
 
@@ -44,8 +44,9 @@ def kind(name: str) -> str:
 
 
 def subject(one: Subject) -> str:
-    """`process web1 worker 1`"""
-    return " ".join(filter(None, (kind(one.kind), one.host, one.about)))
+    """`process web1 worker 1`; of a deploy `about` is its line in the journal."""
+    about = "" if one.kind == DEPLOY.name else one.about
+    return " ".join(filter(None, (kind(one.kind), one.host, about)))
 
 
 def ahead(seconds: float) -> str:

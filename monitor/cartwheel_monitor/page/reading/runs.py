@@ -59,8 +59,12 @@ class Run:
 
     @property
     def lasted(self) -> float | None:
-        """None where only its end is known."""
-        return self.ended - self.began if self.ended > self.began else None
+        """None where only its end is known, as of most runs."""
+        is_begin_known = any(
+            one.at > self.began or not one.entry.result or one.entry.kind in _BEFORE
+            for one in self.entries[:1]
+        )
+        return self.ended - self.began if is_begin_known and self.ended > self.began else None
 
     def said(self, name: str) -> str:
         """What the first entry that has this field says."""

@@ -46,6 +46,14 @@ class TestTogether:
         )
         assert run.ends == [("confirmed", ["web1", "web2"])]
 
+    def test_how_long_it_took_is_not_guessed_from_its_ends(self) -> None:
+        """Hosts note no begin of a deploy: from its first end to its last is not how long."""
+        (run,) = together(happened(
+            (100, "web1", entry("deploy", "confirmed")),
+            (100.1, "web2", entry("deploy", "confirmed")),
+        ), {})  # fmt: skip
+        assert run.lasted is None
+
     def test_how_it_ended_on_each_host(self) -> None:
         (run,) = together(happened(
             (1, "web1", entry("deploy", "confirmed")),
