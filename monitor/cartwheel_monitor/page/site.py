@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from cartwheel_monitor import language
 from cartwheel_monitor.language import _, _n
-from cartwheel_monitor.page import views, words
+from cartwheel_monitor.page import bars, views, words
 from cartwheel_monitor.page.reading.projects import NotWatchedError
 from cartwheel_monitor.places import Places
 
@@ -108,6 +108,7 @@ def _for_templates() -> dict[str, object]:
         "_": _,
         "_n": _n,
         "words": words,
+        "bars": bars,
         "now": g.now,
         "asset": asset,
         "menu": views.menu(),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 from flask.testing import FlaskClient
 
+from cartwheel_monitor.page.reading import health
 from cartwheel_monitor.store import DATABASE
 from tests.kit.monitored import Filled
-from tests.unit.monitor.page.kit import filled, let_in, look_again, page, text_of
+from tests.unit.monitor.page.kit import filled, let_in, look_again, page, store, text_of
 
 __all__ = ["filled", "page"]
 
@@ -39,3 +41,14 @@ def test_what_is_wrong_with_a_host_stands_beside_its_name(filled: Filled) -> Non
     look_again(filled, "web1", problem="no answer")
     text = text_of(let_in(filled), "/")
     assert "web1 no answer" in text and "web2 well" in text
+
+
+def test_a_bar_shows_each_day_once_and_says_what_went_wrong(filled: Filled) -> None:
+    db = store(filled)
+    wanted = "SELECT id FROM subjects WHERE app = 'shop' AND host = 'web1' AND about = ''"
+    db.execute(f"UPDATE days SET bad = looks / 2 WHERE subject = ({wanted})")  # noqa: S608 - ours
+    shown = let_in(filled).get("/").get_data(as_text=True)
+    (bar,) = re.findall(r'<svg class="bar"[^>]*aria-label="web1: .*?</svg>', shown, re.DOTALL)
+    days = re.findall(r"M(\d+) 0h3v20h-3z", bar)
+    assert sorted(map(int, days)) == [4 * place for place in range(health.DAYS)]
+    assert bar.count("much trouble (50.00 %)") == bar.count('class="bad"') == 4
