@@ -14,12 +14,17 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from tests.kit import monitored, whole_page
+from cartwheel_lab import LabHost
+from tests.kit import messenger, monitored, whole_page
 from tests.kit.browser import Browser, browser
 from tests.kit.certificates import certificate
+from tests.kit.pictures import give_it_a_day, picture
+from tests.kit.project import Project, new_project
 from tests.kit.served import Served, served
 from tests.kit.waiting import until
 from tests.kit.whole_page import Whole
+from tests.lab import test_monitor as monitoring
+from tests.lab.conftest import GetHosts
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
 
@@ -325,3 +330,143 @@ def test_an_old_view_says_so(scenery: Scenery) -> None:
         window.driver.execute_async_script("refresh().then(arguments[0])")
         assert note.is_displayed() == is_gone
     window.complaints()  # of the request that failed
+
+
+# On a host, with what happened to real hosts
+
+PAGE = "monitor.example.org"
+PASSWORD = "correct horse battery"
+SERVED = certificate(PAGE)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A monitor that has seen a deploy, a rollback, a deploy that failed, and an outage; and a
+    browser that is logged in."""
+
+    project: Project
+    hosts: list[LabHost]
+    window: Browser
+
+    def open(self, path: str) -> None:
+        self.window.open(f"https://{PAGE}{path}")
+
+    def shows(self, path: str, text: str) -> None:
+        """Wait until a view says it."""
+
+        def says() -> bool:
+            self.open(path)
+            return text in self.window.text
+
+        until(says, 90, shown=lambda: self.window.text)
+
+
+@pytest.fixture(scope="module")
+def lab_page(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    monitor, *web = every = hosts(3)
+    for host in every:
+        host.reset()
+    project = new_project(tmp_path_factory.mktemp("shop"))
+    project.settings(monitoring.settings(*web).replace("[monitor]\n", ON_A_HOST))
+    for name, text in (("a.pem", SERVED.pem), ("a.key", SERVED.key), ("ops", messenger.ADDRESS)):
+        project.write(name, text)
+    messenger.start(monitor)
+    on = ("-H", ",".join(host.name for host in web))
+    project.fab("setup", *on)
+    project.fab("deploy", *on, "--message", "the first")
+    project.fab("monitor.install", "-H", monitor.name)
+    project.fab("monitor.user.add", "ann", "-H", monitor.name, given=f"{PASSWORD}\n")
+    with browser({f"{PAGE}:443": f"{monitor.address}:{monitor.https_port}"}, SERVED) as window:
+        lab = Lab(project, web, window)
+        lab.open("/incidents")
+        window.type("#name", "ann")
+        window.type("#password", PASSWORD)
+        window.press("main button")
+        _let_it_happen(lab, on)
+        yield lab
+
+
+ON_A_HOST = (
+    f'[monitor]\npage = "{PAGE}"\npage_certificate = "a.pem"\npage_key = "a.key"\n'
+    'page_ca = "a.pem"\n'
+)
+
+
+def _let_it_happen(lab: Lab, on: tuple[str, str]) -> None:
+    visits = "for i in $(seq 300); do curl -s -o /dev/null http://127.0.0.1/; done"
+    lab.project.app("another text")
+    lab.project.fab("deploy", *on, "--message", "new prices")
+    for host in lab.hosts:
+        host.sh(visits)
+    lab.project.fab("rollback", *on, "--message", "the prices were wrong")
+    lab.project.write("app/app.py", "def app(environ, start_response):\n    raise SystemExit\n")
+    lab.project.fab("deploy", *on, "--message", "a try", code=None)
+    lab.shows("/apps/shop/runs", "a try")
+    lab.hosts[0].sh(visits + "; systemctl stop 'cartwheel-shop.web*'")
+    lab.shows("/", "shop does not answer")
+
+
+def test_what_really_happened_is_pictured(lab_page: Lab, scenery: Scenery) -> None:
+    window = lab_page.window
+    window.look_like(*DESK)
+    names = [host.name for host in lab_page.hosts]
+    lab_page.open("/")
+    assert "shop does not answer" in window.text and all(one in window.text for one in names)
+    picture(window, "fleet", 1280, 640)
+    window.press("ul.open a")
+    said = window.text
+    assert "502" in said and "fab diagnose" in said and "deploy of" in said
+    picture(window, "incident", 1280, 760)
+    lab_page.open("/apps/shop/runs")
+    rows = [one.text for one in window.find_all("main tbody tr")]
+    for number, words in enumerate(("a try", "the prices were wrong", "new prices")):
+        assert words in rows[number]
+    assert "rollback" in rows[1] and "confirmed" in rows[1] and "failed" in rows[0]
+    window.press("main tbody tr th a")
+    assert "not healthy after 10 s" in window.text
+    picture(window, "run", 1280, 640)
+    lab_page.open("/apps/shop/releases/compare")
+    assert "What differs between two releases of shop" in window.text
+    lab_page.open("/")
+    picture(window, "phone", *PHONE)
+    assert window.complaints() == []
+    give_it_a_day(scenery.whole.shop)
+    scenery.open("/apps/shop/")
+    scenery.window.find(".canvas canvas")
+    picture(scenery.window, "application", 1280, 900)
+
+
+@pytest.mark.parametrize("screen", [PHONE, WALL], ids=["phone", "wall"])
+def test_the_views_of_real_hosts_too(lab_page: Lab, screen: tuple[int, int]) -> None:
+    found = {}
+    lab_page.window.look_like(*screen)
+    app = ("?span=6h", "runs", "releases", "releases/compare", "processes")
+    for path in (
+        "/",
+        "/incidents",
+        "/incidents/shop/1",
+        "/checks",
+        *(f"/apps/shop/{one}" for one in app),
+    ):
+        lab_page.open(path)
+        if wrong := problems(lab_page.window):
+            found[path] = wrong
+    assert found == {}
+
+
+def test_its_html_comes_compressed(lab_page: Lab) -> None:
+    lab_page.open("/")
+    sent, read = lab_page.window.run(
+        "const one = performance.getEntriesByType('navigation')[0];"
+        " return [one.encodedBodySize, one.decodedBodySize];"
+    )
+    assert 0 < 3 * sent < read
+
+
+def test_logging_out_ends_the_session(lab_page: Lab) -> None:
+    lab_page.open("/checks")
+    lab_page.window.press("header button")
+    lab_page.open("/checks")
+    assert lab_page.window.find("#password").is_displayed()
+    assert "/login?next=/checks" in lab_page.window.driver.current_url.replace("%2F", "/")
+    assert lab_page.window.complaints() == []
