@@ -26,6 +26,8 @@ LONGEST = (
     "lab/test_failures_host.py",
     "lab/test_way_back.py",
     "lab/test_output.py",
+    "lab/test_monitor.py",
+    "lab/test_dashboard.py",
     "lab/test_acme.py",
     "lab/test_faults.py",
     "lab/test_points.py",
