@@ -17,6 +17,8 @@ TOKEN_VARIABLE = "CARTWHEEL_DASHBOARD_TOKEN"  # noqa: S105 - a name
 RUNS_VARIABLE = "CARTWHEEL_DASHBOARD_RUNS"
 """Set by it too: the folder with the records of the operator's runs."""
 
+if "CARTWHEEL_SHARED" not in os.environ:
+    raise RuntimeError("CARTWHEEL_SHARED must name the monitor's shared folder")
 _places = Places.here()
 _token = os.environ.get(TOKEN_VARIABLE)
 app = site.create(_places, TokenDoor(_token) if _token else LoginDoor(_places.users, _places.page))

@@ -94,6 +94,7 @@ def _import_all() -> None:
     import importlib
     import pkgutil
 
+    sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))  # as a clone's fabfile does
     import cartwheel
     import tasks
 
