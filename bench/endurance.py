@@ -173,7 +173,7 @@ def endure(
     minutes: float = 0.0,
     monitor: LabHost | None = None,
 ) -> list[Row]:
-    """Run all rounds under load on a fresh host, and more until so many minutes have passed;
+    """Run all rounds under load on a fresh host, and go on until these minutes have passed;
     returns the table's rows."""
     sites = in_use(host, folder, served, keep_releases)
     messenger = watched(sites, host, monitor) if monitor is not None else None
@@ -322,7 +322,7 @@ def ill(sites: Sites, messenger: Messenger) -> list[str]:
 
 
 def of_monitor(sites: Sites, messenger: Messenger, lasted: float) -> list[Row]:
-    """It must have looked all the time, and told nobody."""
+    """The monitor must have looked all the time, and sent no message."""
     told, wrong = messenger.heard(), ill(sites, messenger)
     return [
         Row("minutes that the monitor watched", round(lasted / 60, 1)),

@@ -105,7 +105,7 @@ def views(page: Served, runs: Path) -> list[str]:
 
 
 def measure(page: Served, view: str, loads: int) -> Took:
-    """Once to warm up; then so many times."""
+    """Once to warm up; then the loads that are timed."""
     load(page, view)
     every = [load(page, view) for _ in range(loads)]
     return Took(view, tuple(one.times[0] for one in every), every[-1].size)

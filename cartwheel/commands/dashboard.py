@@ -246,7 +246,7 @@ def _listening(port: int | None) -> socket.socket:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """For both programs. What of a person's gunicorn is set by variables is none of ours."""
+    """The variables of both programs, without those that configure the user's own gunicorn."""
     found = process_env.of_tools(
         {
             "PYTHONPATH": str(sources(places.cache_dir())),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Open = Callable[[str], "Session"]
 
 _LOOK_SECONDS = 15.0
-_AGAIN_SECONDS = 10.0  # a host that could not be reached is tried again so long after
+_AGAIN_SECONDS = 10.0  # until a host that could not be reached is tried again
 _LEAVE_SECONDS = 2.0
 _SLICE_SECONDS = 60.0
 

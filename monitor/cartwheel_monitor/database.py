@@ -69,8 +69,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """Open it to read only; for any thread, one at a time. A question waits so long for a lock:
-    there is none but at the first and the last moment of a writer."""
+    """Open it to read only; for any thread, one at a time. A query waits up to `busy_seconds` for a
+    lock, which only a writer's first and last moments hold."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(
         address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False

@@ -33,8 +33,8 @@ class Piped:
         self._is_over = False
 
     def start(self, ended: Callable[[], None]) -> None:
-        """Read answers from now on; `ended` is called in a thread once no more can come. Whoever
-        waits then waits until `close`: that the other end is gone is no trouble of a host."""
+        """Read answers from now on; `ended` is called in a thread once no more can come. Looks that
+        wait then go on waiting until `close`: the lost pipe is no problem of a host."""
         threading.Thread(target=self._read, args=(ended,), name="answers", daemon=True).start()
 
     def look(self, host: Host, cursor: str, timeout: float) -> HostLook:
@@ -51,7 +51,7 @@ class Piped:
                 del self._waiting[number]
 
     def close(self) -> None:
-        """Whoever waits for a host need not any more."""
+        """End all waits for hosts."""
         with self._news:
             self._is_over = True
             self._news.notify_all()

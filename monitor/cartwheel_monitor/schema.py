@@ -134,7 +134,7 @@ def _add_columns(db: sqlite3.Connection, table: str, columns: Iterable[str]) -> 
 
 
 def _of_spans(name: str) -> str:
-    """A column of a longer span, out of the rows of shorter ones; of what is last, any is taken."""
+    """A column of a longer span, out of the rows of shorter ones; of LAST columns the largest."""
     return {SUM: f"sum({name})", LEAST: f"min({name})"}.get(COLUMNS[name], f"max({name})")
 
 

@@ -135,7 +135,7 @@ class _Sessions:
                 opened[entry.unit] = [entry.at, entry.at]
                 self._spans.append(opened[entry.unit])
             opened[entry.unit][1] = entry.at
-            # Every boot has this unit: what is between two of them is no work of it.
+            # Each boot starts this unit again. It does nothing in between.
             if is_boot and entry.text.startswith(_BOOT_ENDS):
                 del opened[entry.unit]
 

@@ -222,7 +222,7 @@ class App:
         return is_held or units.has_session(running, self.app)
 
     def locked_since(self, held: set[tuple[int, int, int]]) -> float | None:
-        """Whoever takes the lock writes into its file."""
+        """When the lock was taken: its holder writes the file then. None if nobody holds it."""
         path = f"{RUN}/.lock.{self.app}"
         try:
             return round(os.lstat(path).st_mtime, 1) if units.is_locked(path, held) else None

@@ -102,7 +102,7 @@ def _command(unit: str, release: str) -> str:
 
 
 def _first(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """So many that the answer is not all about one release."""
+    """The first names: one release must not fill the whole answer."""
     found = sorted(pairs)[:_MOST_NAMES]
     return {_short(name): _short(value) for name, value in found}
 

@@ -171,7 +171,7 @@ class _Ready(Collector):
 
 
 def _put(found: dict[tuple[str, ...], float], labels: tuple[str, ...], value: float | None) -> None:
-    """Once for each set of labels, whatever a host says twice."""
+    """Keep one value for each set of labels, also where a host repeats itself."""
     if value is not None:
         found[tuple(map(_clean, labels))] = value
 

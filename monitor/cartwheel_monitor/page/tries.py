@@ -42,7 +42,7 @@ class Tries:
             return
 
     def forget(self, *keys: str) -> None:
-        """Whoever has logged in did not guess."""
+        """Forget the failed tries of somebody who has logged in."""
         try:
             with closing(self._open()) as db:
                 db.executemany("DELETE FROM tries WHERE key = ?", [(key,) for key in keys])

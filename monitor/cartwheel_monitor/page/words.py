@@ -99,7 +99,7 @@ def hosts(count: int) -> str:
 
 
 def number(value: float | None, digits: int | None = None) -> str:
-    """`1,234`, `12.3`, `0.25`: with so many digits, else with about three that count."""
+    """`1,234`, `12.3`, `0.25`: with `digits` decimals, else with about three significant digits."""
     if value is None:
         return NOTHING
     if digits is None:

@@ -1,4 +1,4 @@
-"""What is watched and how it is now, and how the monitor itself does."""
+"""The current state of all sites and hosts, and of the monitor itself."""
 
 from __future__ import annotations
 

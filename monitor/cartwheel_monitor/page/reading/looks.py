@@ -35,5 +35,5 @@ def _seen(host: str, last: LastLook, app: str) -> Seen:
 
 
 def moment(value: float | None) -> float | None:
-    """A time that a host has said; None where it is none."""
+    """A time that a host reported; None if it is no valid time."""
     return value if value is not None and 0 < value < END else None

@@ -17,7 +17,7 @@ from cartwheel_monitor.store import DATABASE
 from cartwheel_monitor.watch_list import WatchList
 
 LATE_SECONDS = 60.0
-"""A watcher that has said nothing for so long hangs, or is gone."""
+"""After this long without a status the watcher counts as hanging or gone."""
 _BUSY_SECONDS = 1.0
 # Also a request that has taken long by itself waits for the end of a short lock.
 _LEAST_BUSY_SECONDS = 0.05
@@ -76,8 +76,8 @@ def named(places: Places, name: str) -> Project:
 
 @dataclass(frozen=True)
 class Watcher:
-    """What the watcher says of itself and of everything that it watches: see summary.of. `late`: it
-    has said nothing for so many seconds, 0 if it is not late."""
+    """The watcher's status of itself and of everything that it watches: see summary.of. `late`:
+    seconds since the last status, 0 if it is not late."""
 
     said: Table
     late: float

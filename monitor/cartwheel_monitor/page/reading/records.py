@@ -1,7 +1,7 @@
 """The records of runs on the operator's own machine: a file of JSON lines each (docs/output.md).
 
-A run that is alive holds the kernel's lock of its file. Whoever takes that lock for an instant, as
-is done here, never takes it from a run: a file has its lock before it has its first byte.
+A run that is alive holds the kernel's lock of its file. This module takes that lock for an instant,
+which never hinders a run: it locks its file before it writes the first byte.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _is_held(file: BinaryIO) -> bool:
 
 
 def _tail(file: BinaryIO, size: int, most: int) -> bytes:
-    """The last whole lines, of at most so many bytes."""
+    """The last whole lines, at most `most` bytes."""
     file.seek(max(0, size - most))
     data = file.read(most)
     return data if size <= most else data.partition(b"\n")[2]

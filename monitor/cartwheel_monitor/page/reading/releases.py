@@ -139,8 +139,8 @@ def _previous(order: Sequence[str], live: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """Something that one of two releases has, or has in another way. `before`, `after`: for people,
-    "" where that is not told."""
+    """A difference between two releases. `before`, `after`: for people, "" where the page must not
+    show the value."""
 
     name: str
     how: str  # added, removed, changed

@@ -150,7 +150,7 @@ def _point(
     hosts: int, memory: Value, of_memory: int, seconds: float, requests: float, failed: float,
     *times: float,
 ) -> Point:  # fmt: skip
-    """Hosts with fewer looks count as the others: what is shown is for all that were seen."""
+    """The sum over all hosts that were seen; a host with fewer looks counts as the others."""
     return Point(
         requests / seconds * hosts if seconds > 0 else None,
         failed if seconds > 0 else None,

@@ -1,4 +1,4 @@
-"""What is watched and how it is now: sites, hosts, messengers, silences, limits, the monitor."""
+"""The current state of sites, hosts, messengers, silences, limits and the monitor."""
 
 from __future__ import annotations
 
