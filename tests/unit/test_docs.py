@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import CATALOGUE
-from tests import errors_page, pages, release
+from book import errors_page
+from book import generated as pages
+from tests import release
 
 
 @pytest.mark.parametrize("path", sorted(pages.PAGES), ids=lambda path: path.name)
@@ -19,7 +21,7 @@ def test_a_page_is_current(path: Path) -> None:
 
 
 def test_every_error_has_a_cause_and_an_example() -> None:
-    assert errors_page.without_case() == [], "add it to tests/errors_page.py"
+    assert errors_page.without_case() == [], "add it to book/errors_page.py"
 
 
 def test_every_error_is_shown_by_a_test() -> None:

@@ -17,8 +17,8 @@ from jinja2 import Environment, nodes
 from cartwheel.build import kinds
 from cartwheel.build.source import source_files
 from cartwheel.project import monitor_app
-from tests import catalogue
-from tests.catalogue import MONITOR
+from book import monitor_catalogue as catalogue
+from book.monitor_catalogue import MONITOR
 
 KNOWN = [one for one in catalogue.known() if one.id]
 CHINESE = "[\u3400-\u9fff]"

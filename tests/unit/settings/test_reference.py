@@ -16,7 +16,7 @@ from cartwheel.settings.descriptions import description
 from cartwheel.settings.loading import load
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.validation import PATTERN_WORDS, known_keys, table_of
-from tests.pages import settings_page
+from book.generated import settings_page
 
 PROJECT = Path(__file__).parents[3]
 DEPLOY = own("config") / "deploy.toml"

@@ -1,0 +1,1 @@
+"""The book: what generates, checks, runs and builds the pages of docs/."""

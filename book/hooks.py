@@ -1,0 +1,1 @@
+"""What MkDocs asks us while it builds: links that leave docs/ lead to the repository."""
