@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Why a block is not run: it belongs to a program that is not ours, or shows what no run makes again.
+# Why a block is not run: it belongs to another program, or shows what no run makes again.
 NOT_RUN = {
     "supervisor": "a file or command of supervisor",
     "capistrano": "a file or command of Capistrano",

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+from book import monitor_catalogue as catalogue
+from book.errors_page import page as errors_page_of
+from book.settings_page import markdown
 from cartwheel.errors import CATALOGUE
 from cartwheel.render.release import template_names
 from cartwheel.settings import schema
 from cartwheel.settings.project_files import OLD
 from cartwheel.settings.toml_tables import App, Settings
-from book import monitor_catalogue as catalogue
-from book.errors_page import page as errors_page_of
-from book.settings_page import markdown
 
 REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first

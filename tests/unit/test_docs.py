@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.errors import CATALOGUE
 from book import errors_page
 from book import generated as pages
+from cartwheel.errors import CATALOGUE
 from tests import release
 
 

@@ -14,11 +14,11 @@ import pytest
 from babel.messages.catalog import Message
 from jinja2 import Environment, nodes
 
+from book import monitor_catalogue as catalogue
+from book.monitor_catalogue import MONITOR
 from cartwheel.build import kinds
 from cartwheel.build.source import source_files
 from cartwheel.project import monitor_app
-from book import monitor_catalogue as catalogue
-from book.monitor_catalogue import MONITOR
 
 KNOWN = [one for one in catalogue.known() if one.id]
 CHINESE = "[\u3400-\u9fff]"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from book.generated import settings_page
 from cartwheel.places import own
 from cartwheel.settings import toml_tables
 from cartwheel.settings.descriptions import description
 from cartwheel.settings.loading import load
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.validation import PATTERN_WORDS, known_keys, table_of
-from book.generated import settings_page
 
 PROJECT = Path(__file__).parents[3]
 DEPLOY = own("config") / "deploy.toml"

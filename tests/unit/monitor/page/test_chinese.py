@@ -8,9 +8,9 @@ import time
 import pytest
 from flask.testing import FlaskClient
 
+from book import monitor_catalogue as catalogue
 from cartwheel_monitor.incidents import Incident, Member
 from cartwheel_monitor.subjects import Subject
-from book import monitor_catalogue as catalogue
 from tests.kit import monitored
 from tests.kit.monitored import Filled
 from tests.unit.monitor.page.kit import filled, page, text_of
