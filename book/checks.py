@@ -81,9 +81,14 @@ def unknown_settings(text: str) -> Iterator[str]:
         found = _SETTING.fullmatch(code[1])
         if not found or found[1] not in tables or found[2] in _NO_KEYS or code[1] in _tasks():
             continue
-        is_module = (_TOP / "cartwheel" / found[1] / f"{found[2]}.py").is_file()
-        if f"{found[1]}.{found[2]}" not in known and not is_module:
+        if f"{found[1]}.{found[2]}" not in known and not _is_room(found[1], found[2]):
             yield code[1]
+
+
+def _is_room(folder: str, name: str) -> bool:
+    """Whether this is a room or a module of Cartwheel."""
+    tops = [_TOP / "cartwheel" / folder, _TOP / "cartwheel" / "host" / folder]
+    return any((top / name).is_dir() or (top / f"{name}.py").is_file() for top in tops)
 
 
 _FAB = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:fab|cartwheel) (.+)$", re.MULTILINE)
@@ -120,16 +125,15 @@ def unknown_tasks(text: str) -> Iterator[str]:
 
 
 def _unknown(words: list[str]) -> str:
-    options, task = set(_core()), ""
+    options, task, before = set(_core()), "", ""
     for word in words:
         if word.startswith("-"):
             name = word.split("=")[0]
             if _OPTION.fullmatch(name) and name not in options:
                 return f"no option {name}"
-        elif (
-            not task and _WORD.fullmatch(word) and words[words.index(word) - 1] not in ("-H", "-i")
-        ):
+        elif not task and _WORD.fullmatch(word) and before not in _TAKES_VALUE:
             if word not in _tasks():
                 return f"no task {word}"
             task, options = word, options | set(_tasks()[word].flags)
+        before = word
     return ""
