@@ -18,6 +18,8 @@ from mkdocs.structure.pages import Page
 REPO = Path(__file__).resolve().parent.parent
 DOCS = REPO / "docs"
 _SOURCE = "https://cartwheel.example.org/source/"  # pyproject.toml: Source
+# Pages for people with a question come before those with figures.
+_WEIGHTS = {"faq": 2, "architecture.md": 0.5, "bench.md": 0.5, "faults.md": 0.5, "scale.md": 0.5}
 _LINK = re.compile(r"(\]\()([^)#\s]+)([^)\s]*\))")
 
 
@@ -44,7 +46,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: Any) -> str:
-    """Lead links out of the book to the repository, and those to pictures to this book's own."""
+    """Weigh the page for the search; lead links out of the book to the repository, and those to
+    pictures to this book's own."""
+    weight = next((_WEIGHTS[part] for part in Path(page.file.src_uri).parts if part in _WEIGHTS), 1)
+    page.meta["search"] = {"boost": weight}
     folder = Path(config.docs_dir) / page.file.src_uri
     return _LINK.sub(lambda link: link[1] + _target(folder, link[2], config) + link[3], markdown)
 
