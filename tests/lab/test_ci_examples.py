@@ -17,6 +17,7 @@ from book.blocks import read
 from cartwheel_lab import LabHost
 from tests.kit.host import get
 from tests.kit.project import CHECKOUT, Project, surroundings
+from tests.kit.tiers import tiered
 
 HOWTO = CHECKOUT / "docs/howto"
 GITHUB, GITLAB = HOWTO / "ci/github-deploy.yml", HOWTO / "ci/gitlab-deploy.yml"
@@ -141,7 +142,11 @@ def test_the_page_shows_the_same_examples(page: str) -> None:
 @pytest.mark.parametrize("file", [GITHUB, GITLAB], ids=["github", "gitlab"])
 def test_the_jobs_run_here_but_for_what_only_the_service_does(file: Path) -> None:
     text = load(file)
-    jobs = text["jobs"] if file == GITHUB else {name: text[name] for name in text["stages"]}
+    jobs = (
+        text["jobs"]
+        if file == GITHUB
+        else {name: text[name] for name in (*text["stages"], "rollback")}
+    )
     parts = [*jobs.values(), *(step for job in jobs.values() for step in job.get("steps", ()))]
     keys = {key for part in parts for key in part}
     assert keys - {"with"} <= DONE_HERE | ONLY_THERE.keys()
@@ -170,14 +175,14 @@ def _machine(file: Path, top: Path, sources: Path, host: LabHost, **secrets: str
     subprocess.run(["cp", "-r", sources, folder], check=True, timeout=60)
     env = {key: text for key, text in surroundings().items() if key != "CARTWHEEL_LAB_STATE"}
     cache = env.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    env |= {"CI": "true", "XDG_CACHE_HOME": cache, **secrets}
+    env |= {"CI": "true", "XDG_CACHE_HOME": cache}
     if file == GITHUB:  # setup-python
         subprocess.run([sys.executable, "-m", "venv", top / "python"], check=True, timeout=60)
         env["PATH"] = f"{top / 'python/bin'}:{env['PATH']}"
         env |= {"GITHUB_SHA": "1" * 40, "GITHUB_ACTOR": "ann"}
         env |= {"GIVEN_SSH_KEY": host.identity.read_text()}
         env |= {"GIVEN_SSH_KNOWN_HOSTS": host.known_hosts.read_text()}
-        env |= {f"GIVEN_{key}": text for key, text in secrets.items()}
+        env |= {f"GIVEN_{key}": text for key, text in secrets.items()}  # only for a step
     else:
         env |= {"CI_COMMIT_SHA": "1" * 40, "GITLAB_USER_LOGIN": "ann", **secrets}
         env |= {"GIVEN_SSH_KEY": str(host.identity)}  # variables of the kind "file"
@@ -186,9 +191,11 @@ def _machine(file: Path, top: Path, sources: Path, host: LabHost, **secrets: str
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("file", [GITHUB, GITLAB], ids=["github", "gitlab"])
+@pytest.mark.parametrize(
+    "file", tiered([GITHUB, GITLAB], nightly={GITLAB.name}), ids=["github", "gitlab"]
+)
 def test_the_jobs_of_an_example(file: Path, tmp_path: Path, sources: Path, host: LabHost) -> None:
-    """Each job has a machine of its own at its service; here the second deploy's share one."""
+    """Each job has a machine of its own at its service; here they share one."""
     first = _machine(file, tmp_path / "1", sources, host, SECRET_KEY="for a test")
     first.job("test")
     assert first.job("plan") == ({"changes": "yes"} if file == GITHUB else {})
