@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from book.voice import Voice, linked
 from cartwheel.errors import CATALOGUE, Problem
 
 _HEAD = """\
 # Errors
 
-Every failure that a user can cause is reported in one line, with one of these numbers and what to
-do next:
+Every failure that a user can cause is reported in one line, with a number at its end and what to do
+next:
 
-    error: web1: not healthy after 30 s: /healthz answered 500 instead of 200 [CW602]
-      next:   See its log above; [health] in the settings says what it is asked.
+<!-- exits 2 -->
+```console
+$ cartwheel deploy --hosst web1
+error: `deploy` has no option --hosst [CW101]
+  next:   Did you mean `cartwheel deploy --hosts web1`?
+```
+
+This page explains each number. `fab explain` shows the same in a terminal: it takes a number, the
+whole line, or words that you look for.
+
+```console
+$ cartwheel explain CW602
+CW602: The new release failed its health check
+...
+```
 
 `fab` says more with `--debug`. If it says only `Can't find any collection named 'fabfile'!`, there
 is no fabfile in this folder or above it: `cartwheel config.init` writes one, and `cartwheel TASK`
-needs none. `script/docs` generates this page.
+needs none.
 
 ## Exit codes
 
@@ -34,7 +48,6 @@ needs none. `script/docs` generates this page.
 
 `fab run` exits with its command's code. `fab status` and `fab doctor` exit with 1 if a host is not
 well or not known, see [output.md](output.md#exit-codes-of-status-and-doctor).
-
 """
 
 # By slug: why it happens, and the message of one case. A problem without an entry has neither.
@@ -524,13 +537,25 @@ _CASES: dict[str, tuple[str, str]] = {
 }
 
 
-def page(tests: Mapping[str, str]) -> str:
+def page(tests: Mapping[str, str], voice: Voice) -> str:
     """`tests` has the name of a test for each slug."""
     ordered = sorted(CATALOGUE.items(), key=lambda one: one[1].number)
-    rows = [f"| {_link(one)} | {one.title} | {int(one.exit)} |" for _slug, one in ordered]
-    parts = [_section(slug, one, tests.get(slug, "")) for slug, one in ordered]
-    table = ["## Numbers", "", "| number | error | exit code |", "| --- | --- | --- |", *rows, ""]
-    return _HEAD + "\n".join(table) + "\n" + "\n".join(parts)
+    rows = [
+        voice.row(_link(one), voice.say(one.title), str(int(one.exit))) for _slug, one in ordered
+    ]
+    parts = [_section(slug, one, tests.get(slug, ""), voice) for slug, one in ordered]
+    return "\n".join(
+        [
+            voice.markdown(_HEAD),
+            "",
+            voice.heading(2, "Numbers"),
+            "",
+            *voice.head("number", "error", "exit code"),
+            *rows,
+            "",
+            "\n".join(parts),
+        ]
+    )
 
 
 def without_case() -> list[str]:
@@ -542,18 +567,22 @@ def _link(problem: Problem) -> str:
     return f"[CW{problem.number}](#cw{problem.number})"
 
 
-def _section(slug: str, problem: Problem, test: str) -> str:
-    return "\n".join(_lines(slug, problem, test)) + "\n"
+def _section(slug: str, problem: Problem, test: str, voice: Voice) -> str:
+    return "\n".join(_lines(slug, problem, test, voice)) + "\n"
 
 
-def _lines(slug: str, problem: Problem, test: str) -> Iterator[str]:
-    yield from (f"### CW{problem.number}", "")
-    yield f"**{problem.title}** (`{slug}`, exit code {int(problem.exit)})"
+def _lines(slug: str, problem: Problem, test: str, voice: Voice) -> Iterator[str]:
+    say = voice.say
+    yield f'<a id="cw{problem.number}"></a>'
+    yield f"### CW{problem.number}: {say(problem.title)}"
+    yield ""
+    yield say("`{slug}`, exit code {code}").format(slug=slug, code=int(problem.exit))
     yield ""
     if slug in _CASES:
         cause, example = _CASES[slug]
         code = f"`` {example} ``" if "`" in example else f"`{example}`"
-        yield from (f"- Cause: {cause}", f"- Example: {code}")
-    yield f"- Remedy: {problem.remedy}"
+        yield say("- Cause: {text}").format(text=say(cause))
+        yield say("- Example: {text}").format(text=code)
+    yield say("- Remedy: {text}").format(text=linked(say(problem.remedy)))
     if test:
-        yield f"- Test: {test}"
+        yield say("- Test: {text}").format(text=test)

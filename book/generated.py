@@ -6,12 +6,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+from book import digests, errors_page, settings_page, tasks_page, translations
 from book import monitor_catalogue as catalogue
-from book.errors_page import page as errors_page_of
-from book.settings_page import markdown
+from book.voice import ENGLISH, Voice
 from cartwheel.errors import CATALOGUE
 from cartwheel.render.release import template_names
 from cartwheel.settings import schema
@@ -22,15 +22,32 @@ REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
 
 
-def settings_page() -> str:
+def settings(voice: Voice) -> str:
     """docs/settings.md."""
-    settings = Settings(app=App(name="shop", source="."))
-    return markdown(template_names(settings))
+    example = Settings(app=App(name="shop", source="."))
+    return settings_page.page(template_names(example), voice)
 
 
-def errors_page() -> str:
+def errors(voice: Voice) -> str:
     """docs/errors.md."""
-    return errors_page_of(tests_by_slug())
+    return errors_page.page(tests_by_slug(), voice)
+
+
+# By their paths in docs/, and in docs/zh/.
+IN_BOTH: dict[str, translations.Page] = {
+    "errors.md": errors,
+    "settings.md": settings,
+    "reference/tasks.md": tasks_page.page,
+}
+
+
+def _english(name: str) -> str:
+    return IN_BOTH[name](ENGLISH)
+
+
+def _chinese(name: str) -> str:
+    """With the digest of the English page, which has to be written first."""
+    return digests.digest_line(REPO / "docs" / name) + IN_BOTH[name](translations.chinese())
 
 
 @cache
@@ -77,8 +94,9 @@ def _named(source: str) -> Iterator[str]:
 
 
 PAGES: dict[Path, Callable[[], str | bytes]] = {
-    REPO / "docs/errors.md": errors_page,
-    REPO / "docs/settings.md": settings_page,
+    translations.SOURCE: partial(translations.source, IN_BOTH),
+    **{REPO / "docs" / name: partial(_english, name) for name in IN_BOTH},
+    **{REPO / "docs/zh" / name: partial(_chinese, name) for name in IN_BOTH},
     REPO / OLD.schema: schema.text,
     catalogue.SOURCE: catalogue.source,
     catalogue.COMPILED: catalogue.renewed,
@@ -93,4 +111,5 @@ def content(path: Path) -> bytes:
 
 if __name__ == "__main__":
     for each in PAGES:
+        each.parent.mkdir(parents=True, exist_ok=True)
         each.write_bytes(content(each))

@@ -60,7 +60,7 @@ def known() -> Catalog:
 def source() -> bytes:
     """The .po as it should be: the messages of the sources, with the translations that it has."""
     before = known()
-    after = _Catalog(locale=_LOCALE, fuzzy=False, header_comment=before.header_comment)
+    after = StableCatalog("cartwheel_monitor", locale=_LOCALE, header_comment=before.header_comment)
     translated = {first(one.id): one for one in before}
     for each in wanted():
         old = translated.get(first(each.words))
@@ -79,7 +79,7 @@ def source() -> bytes:
 
 def compiled(text: bytes) -> bytes:
     """A .po as gettext reads it."""
-    into, catalogue = io.BytesIO(), _Catalog(locale=_LOCALE, fuzzy=False)
+    into, catalogue = io.BytesIO(), StableCatalog("cartwheel_monitor", locale=_LOCALE)
     for one in read_po(io.BytesIO(text), locale=_LOCALE):
         if one.id:
             catalogue.add(one.id, one.string)
@@ -97,14 +97,19 @@ def first(words: str | Sequence[str] | None) -> str:
     return words if isinstance(words, str) else words[0] if words else ""
 
 
-class _Catalog(Catalog):
-    """Its head says nothing that is another at each run, or of other people."""
+class StableCatalog(Catalog):
+    """A catalogue of `program`. Its head says nothing that changes with each run, or that is of
+    other people."""
+
+    def __init__(self, program: str, *, locale: str, header_comment: str | None = None) -> None:
+        self._program, self._language = program, locale
+        super().__init__(locale=locale, fuzzy=False, header_comment=header_comment)
 
     @property
     def mime_headers(self) -> list[tuple[str, str]]:
         return [
-            ("Project-Id-Version", "cartwheel_monitor"),
-            ("Language", _LOCALE),
+            ("Project-Id-Version", self._program),
+            ("Language", self._language),
             ("Plural-Forms", self.plural_forms),
             ("MIME-Version", "1.0"),
             ("Content-Type", "text/plain; charset=utf-8"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable
+from functools import reduce
 from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from book.voice import Voice, linked, slug
 from cartwheel.settings import toml_tables, validation
 from cartwheel.settings.as_toml import toml
 from cartwheel.settings.checks import RESERVED_PREFIX, RESERVED_VARIABLES
@@ -20,10 +22,13 @@ from cartwheel.settings.schema import unit
 _INTRODUCTION = """\
 # Settings
 
-Generated from `cartwheel/settings/toml_tables.py`; a test keeps it current.
+Every setting, with its default. A value is looked for in these places; the last one that has it
+wins:
 
-    the defaults below < cartwheel.toml < .cartwheel/apps/NAME.toml
-                       < .cartwheel/environments/NAME.toml
+1. the defaults on this page
+2. `cartwheel.toml`
+3. `.cartwheel/apps/NAME.toml`, with `--app NAME`
+4. `.cartwheel/environments/NAME.toml`, with `--env NAME`
 
 `cartwheel.toml` describes one application. With several applications, each has a file
 `.cartwheel/apps/NAME.toml` and is chosen with `--app NAME`; `cartwheel.toml` may then contain
@@ -41,9 +46,11 @@ The name on the host is application and environment together: `shop` in the envi
 
 All mistakes are reported at once, with file, line and column, before any connection.
 
-    fab config.check               every app in every environment, without a host
-    fab config.show --env live     each setting, its value, and the file and line it comes from
-    fab config.schema              the JSON Schema of these files
+- `fab config.check` checks every app in every environment, without a host.
+- `fab config.show --env live` lists each setting, its value, and the file and line it comes from.
+- `fab config.schema` prints the JSON Schema of these files.
+
+Each setting here has an anchor with its name: `settings.md#gunicorn-max-workers`.
 
 Editors that know `#:schema` (taplo, Even Better TOML) complete and check a settings file whose
 first line is `#:schema ./.cartwheel/settings.schema.json`. `cartwheel config.init` writes both.
@@ -84,12 +91,14 @@ drop such variables.
 
 Each table [files.NAME] is one file of a release: a template, or a secret that is the whole file.
 
-    [files."isso.cfg"]
-    template = "deploy/isso.cfg.j2"
-    variable = "ISSO_SETTINGS"                   # gets the file's path
+```toml
+[files."isso.cfg"]
+template = "deploy/isso.cfg.j2"
+variable = "ISSO_SETTINGS"                   # gets the file's path
 
-    [files."shared/token.json"]
-    secret = {{ file = "~/.config/shop/token.json" }}
+[files."shared/token.json"]
+secret = {{ file = "~/.config/shop/token.json" }}
+```
 
 `variable` is an environment variable with the path of the file in its own release. A name in
 `shared/` also makes a link there, which leads to the live release through `current`: for programs
@@ -102,12 +111,14 @@ their secret values.
 
 ## Static files and media
 
-    [web.static]
-    "/static/" = "shop/static"                      # a folder among the installed packages
-    "/assets/" = {{ command = "python manage.py collectstatic --noinput" }}
+```toml
+[web.static]
+"/static/" = "shop/static"                      # a folder among the installed packages
+"/assets/" = {{ command = "python manage.py collectstatic --noinput" }}
 
-    [web.media]
-    "/media/" = "media"                             # a folder of /srv/APP/shared
+[web.media]
+"/media/" = "media"                             # a folder of /srv/APP/shared
+```
 
 See [static.md](static.md) for caching, compression, and what is refused.
 With a command the application finds its folder in `STATIC_ROOT`, which is then reserved.
@@ -165,14 +176,36 @@ so that an uploaded file cannot replace a module.
 """
 
 
-def markdown(template_names: Iterable[str]) -> str:
+def page(template_names: Iterable[str], voice: Voice) -> str:
     """The whole page. `template_names` are the names that a template may use."""
-    tables = [("", toml_tables.Settings)] + [
-        (name, table)
-        for name, field in toml_tables.Settings.model_fields.items()
-        if (table := validation.table_of(field.annotation)) is not None
+    say = voice.say
+    presets = [
+        (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
+        for name, url in PRESETS.items()
     ]
-    tables += [
+    after = voice.markdown(_AFTER).format(
+        secret="\n".join(
+            voice.row(f"`{key}`", linked(say(description(toml_tables.Secret, key))))
+            for key in toml_tables.Secret.model_fields
+        ),
+        reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
+        prefix=RESERVED_PREFIX,
+        presets="\n".join(voice.row(names, url) for names, url in presets),
+        names=", ".join(f"`{name}`" for name in template_names),
+    )
+    parts = [voice.markdown(_INTRODUCTION), *(_table(*one, voice) for one in tables()), after]
+    return "\n\n".join(parts) + "\n"
+
+
+def tables() -> list[tuple[str, type[BaseModel]]]:
+    """The name of each table of the settings, in the page's order, and its model."""
+    return [
+        ("", toml_tables.Settings),
+        *(
+            (name, table)
+            for name, field in toml_tables.Settings.model_fields.items()
+            if (table := validation.table_of(field.annotation)) is not None
+        ),
         ('web.paths."/PATH/"', toml_tables.WebPath),
         ("inventory.hosts.NAME", toml_tables.InventoryHost),
         ("inventory.groups.NAME", toml_tables.InventoryGroup),
@@ -184,79 +217,71 @@ def markdown(template_names: Iterable[str]) -> str:
         ("timers.NAME.hardening", toml_tables.ProcessHardening),
         ("hooks.NAME", toml_tables.Hook),
     ]
-    presets = [
-        (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
-        for name, url in PRESETS.items()
-    ]
-    return "\n".join(
-        [
-            _INTRODUCTION,
-            *(_table(name, table) for name, table in tables),
-            _AFTER.format(
-                secret="\n".join(
-                    f"| `{key}` | {description(toml_tables.Secret, key)} |"
-                    for key in toml_tables.Secret.model_fields
-                ),
-                reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
-                prefix=RESERVED_PREFIX,
-                presets="\n".join(f"| {names} | {url} |" for names, url in presets),
-                names=", ".join(f"`{name}`" for name in template_names),
-            ),
-        ]
-    )
 
 
-def _table(name: str, table: type[BaseModel]) -> str:
-    title = (
-        f"## [{name}]\n\n{(table.__doc__ or '').strip().splitlines()[0]}"
-        if name
-        else "## Top level"
-    )
+def _table(name: str, table: type[BaseModel], voice: Voice) -> str:
+    say = voice.say
+    if name:
+        about = " ".join((table.__doc__ or "").split("\n\n")[0].split())
+        title = f"## [{name}]\n\n{linked(say(about))}"
+    else:
+        title = voice.heading(2, "Top level")
     rows = [
-        f"| `{key}` | {_type(field.annotation)} | {unit(key)} | {_default(field)} "
-        f"| {_example(field)} | {description(table, key)} |"
+        voice.row(
+            f'<a id="{slug(f"{name}.{key}")}"></a>`{key}`',
+            _type(field.annotation, voice),
+            say(unit(key)) if unit(key) else "",
+            _default(field, voice),
+            _example(field),
+            linked(say(description(table, key))),
+        )
         for key, field in table.model_fields.items()
         if validation.table_of(field.annotation) in (None, toml_tables.Secret)
     ]
-    head = ["| key | type | unit | default | example | |", "| --- | --- | --- | --- | --- | --- |"]
-    return "\n".join([title, "", *head, *rows, ""])
+    head = voice.head("key", "type", "unit", "default", "example", "meaning")
+    return "\n".join([title, "", *head, *rows])
+
+
+# One of them, and several.
+_NAMES: dict[object, tuple[str, str]] = {
+    str: ("string", "strings"),
+    int: ("integer", "integers"),
+    float: ("number", "numbers"),
+    bool: ("boolean", "booleans"),
+    toml_tables.Secret: ("secret", "secrets"),
+    toml_tables.WebPath: ("path", "paths"),
+    toml_tables.InventoryHost: ("host", "hosts"),
+    toml_tables.InventoryGroup: ("group", "groups"),
+    toml_tables.Hook: ("hook", "hooks"),
+    toml_tables.Process: ("process", "processes"),
+    toml_tables.ProcessHardening: ("table", "tables"),
+    toml_tables.Timer: ("timer", "timers"),
+    toml_tables.AppFile: ("file", "files"),
+    toml_tables.StaticFiles: ("folder or table", "folders or tables"),
+}
 
 
 # Any: an annotation may be of every kind, not only a class.
-def _type(annotation: Any) -> str:
-    if typing.get_origin(annotation) is typing.Annotated:
-        return _type(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        inner = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
-        return " or ".join(_type(arg) for arg in inner)
-    if typing.get_origin(annotation) is tuple:
-        return f"list of {_type(typing.get_args(annotation)[0])}s"
-    if typing.get_origin(annotation) is dict:
-        return f"table of {_type(typing.get_args(annotation)[1])}s"
-    if typing.get_origin(annotation) is Literal:
-        return ", ".join(f"`{arg}`" for arg in typing.get_args(annotation))
-    names = {
-        str: "string",
-        int: "integer",
-        float: "number",
-        bool: "boolean",
-        toml_tables.Secret: "secret",
-        toml_tables.WebPath: "path",
-        toml_tables.InventoryHost: "host",
-        toml_tables.InventoryGroup: "group",
-        toml_tables.Hook: "hook",
-        toml_tables.Process: "process",
-        toml_tables.ProcessHardening: "table",
-        toml_tables.Timer: "timer",
-        toml_tables.AppFile: "file",
-        toml_tables.StaticFiles: "folder or table",
-    }
-    return names[annotation]
+def _type(annotation: Any, voice: Voice, several: bool = False) -> str:
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(inner[0], voice, several)
+    if origin in (types.UnionType, typing.Union):
+        kinds = [_type(one, voice, several) for one in inner if one is not type(None)]
+        either = voice.say("{one} or {other}")
+        return reduce(lambda one, other: either.format(one=one, other=other), kinds)
+    if origin is tuple:
+        return voice.say("list of {several}").format(several=_type(inner[0], voice, True))
+    if origin is dict:
+        return voice.say("table of {several}").format(several=_type(inner[1], voice, True))
+    if origin is Literal:
+        return ", ".join(f"`{one}`" for one in inner)
+    return voice.say(_NAMES[annotation][several])
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, voice: Voice) -> str:
     if field.is_required():
-        return "required"
+        return voice.say("required")
     return "" if field.default is None else f"`{toml(field.default)}`"
 
 

@@ -28,6 +28,7 @@ namespace = assemble(
         "inside",
         "inventory",
         "completion",
+        "explain",
     ),
     # tasks named after their module: `fab hosts.trust`
     nested=(

@@ -51,6 +51,8 @@ _CHANGING = {
     "wait": "Seconds to wait while another run holds the lock (default 10).",
 }
 HOOKS = {"skip-hooks": "Run none of the commands under [hooks]."}
+# What these options mean to every task that has them (docs/reference/tasks.md).
+COMMON: Mapping[str, str] = {**ABOUT, **_REACHING, **_ROLLOUT, **HOOKS, **_CHANGING, **_JSON}
 _LONGEST_WAIT_SECONDS = 86400.0
 # Any: each option as invoke parsed it: a text, a number or a flag.
 Given = Mapping[str, Any]
