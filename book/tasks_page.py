@@ -73,7 +73,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "setup": "steps/3-prepare-the-host.md",
         "packages": "steps/3-prepare-the-host.md",
     },
-    "Deploy": {
+    "Deploy and roll back": {
         "plan": "plan.md",
         "deploy": "start/first-deploy.md",
         "upload": "steps/4-install.md",
@@ -229,7 +229,7 @@ def _section(name: str, task: Any, where: str, voice: Voice) -> str:
     title, *more = _about(task)
     explained = voice.say("Explained in {page}.")
     head = f'<a id="{slug(name)}"></a>\n### fab {name}'
-    about = [voice.paragraph(linked(one, _DOCS)) for one in (title, *more)]
+    about = [voice.paragraph(one, docs=_DOCS) for one in (title, *more)]
     own = [one for one in _arguments(task) if not _is_common(one)]
     common = [one for one in _arguments(task) if _is_common(one)]
     parts = [head, *about, *([_options(own, voice)] if own else [])]

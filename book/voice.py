@@ -33,10 +33,10 @@ class Voice:
         anchor = "" if said == text else f'<a id="{slug(text)}"></a>\n'
         return f"{anchor}{'#' * level} {said}"
 
-    def paragraph(self, text: str, mark: str = "") -> str:
+    def paragraph(self, text: str, mark: str = "", docs: str = "") -> str:
         """A paragraph or an item of a list. Chinese stays on one line: a line break would become a
         space."""
-        said = self.say(" ".join(text.split()))
+        said = linked(self.say(" ".join(text.split())), docs)
         if not self.is_english:
             return mark + said
         return textwrap.fill(
@@ -116,7 +116,7 @@ def slug(text: str) -> str:
 
 def linked(text: str, docs: str = "") -> str:
     """A text in which `docs/NAME.md` leads there; `docs` is the way to that folder."""
-    return re.sub(r"(?<![\w`(\[])docs/([\w/-]+\.md)", rf"[\1]({docs}\1)", text)
+    return re.sub(r"(?<!\]\()(?<![\w`/\[])docs/([\w/-]+\.md)", rf"[\1]({docs}\1)", text)
 
 
 ENGLISH = Voice("en", lambda text: text)
