@@ -15,9 +15,9 @@ next:
 
 <!-- exits 2 -->
 ```console
-$ cartwheel deploy --hosst web1
-error: `deploy` has no option --hosst [CW101]
-  next:   Did you mean `cartwheel deploy --hosts web1`?
+$ cartwheel deploy -H web1
+error: there is no cartwheel.toml in /home/you/shop [CW103]
+  next:   Run `cartwheel config.init` in your application's folder; it writes one.
 ```
 
 This page explains each number. `fab explain` shows the same in a terminal: it takes a number, the

@@ -1,7 +1,7 @@
 """Where Cartwheel's files are, and where it keeps its state and cache.
 
-In a clone `templates/` and `config/` are beside the package; in an installed wheel they are
-inside it.
+In a clone `templates/`, `config/` and `docs/` are beside the package; in an installed wheel they
+are inside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def own(name: str) -> Path:
-    """The folder `templates`, `config`, `tasks` or `monitor` that belongs to this Cartwheel."""
+    """The folder `templates`, `config`, `tasks`, `monitor` or `docs` of this Cartwheel."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
 

@@ -31,13 +31,15 @@ TWINE = "twine==7.0.0"
 
 @dataclass(frozen=True)
 class Distribution:
-    """`in_the_wheel`: where a file below its folder is there; what has no line is not in it.
+    """`in_the_wheel`: where a file below its folder is there; what has no line is not in it, nor
+    what begins with `not_in_the_wheel`.
     `from_above`: what its sdist has from the folder around it."""
 
     name: str
     folder: Path
     in_the_wheel: Mapping[str, str]
     from_above: frozenset[str] = frozenset()
+    not_in_the_wheel: str = "-"
 
 
 ENGINE = Distribution(
@@ -49,7 +51,9 @@ ENGINE = Distribution(
         "templates/": "cartwheel/templates/",
         "config/deploy.toml": "cartwheel/config/deploy.toml",
         "monitor/": "cartwheel/monitor/",
+        "docs/": "cartwheel/docs/",
     },
+    not_in_the_wheel="docs/pictures/",
 )
 LAB = Distribution(
     "cartwheel-lab",
@@ -201,7 +205,7 @@ def content_problems(built: Built) -> list[str]:
         name.replace(place, inside, 1)
         for name in files
         for place, inside in built.distribution.in_the_wheel.items()
-        if name.startswith(place)
+        if name.startswith(place) and not name.startswith(built.distribution.not_in_the_wheel)
     }
     return [
         *_differences(built.sdist.name, files, in_sdist),

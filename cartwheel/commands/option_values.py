@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cartwheel import places
-from cartwheel.errors import CartwheelError
+from cartwheel.errors import CATALOGUE, CartwheelError
 from cartwheel.host.wire.instance import WEB
 from cartwheel.settings.hosts import Host
 
@@ -107,6 +107,11 @@ def _with_web(project: Path, app: str | None, env: str | None) -> list[str]:
     return [WEB, *_processes(project, app, env)]
 
 
+def _numbers(_project: Path, _app: str | None, _env: str | None) -> list[str]:
+    """Of errors, for `explain`."""
+    return [f"CW{number}" for number in sorted(one.number for one in CATALOGUE.values())]
+
+
 _VALUES: dict[str, Callable[[Path, str | None, str | None], Iterator[str] | Sequence[str]]] = {
     "app": _apps,
     "env": _environments,
@@ -120,4 +125,5 @@ _VALUES: dict[str, Callable[[Path, str | None, str | None], Iterator[str] | Sequ
     "source": _sources,
     "name": _processes,
     "process": _with_web,
+    "words": _numbers,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 # Without the tasks that take neither --app nor --env.
 _COMMAND = re.compile(
-    r"`fab (?!(?:lab|runs|templates)\.|completion\b|config\.(?!show\b))([a-z][a-z.-]*+)"
+    r"`fab (?!(?:lab|runs|templates)\.|completion\b|explain\b|config\.(?!show\b))([a-z][a-z.-]*+)"
     r"(?! --(?:app|env)\b)"
 )
 

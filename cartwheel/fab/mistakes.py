@@ -54,6 +54,8 @@ _CORE = (
 )
 # All words after these tasks are the value of one option.
 _WHOLE = {"run": "--command", "lock.hold": "--message"}
+# Its words are one text, in quotes.
+_EXPLAIN = "explain"
 _HELP = ("help", "version", "list")
 _VERSION = re.compile(r"v?\d[\w.+!-]*")
 
@@ -87,6 +89,8 @@ class CommandLine:
         if found := re.fullmatch(
             r"'(.*)' did not receive required positional arguments: (.*)", message
         ):
+            if found[1] == _EXPLAIN:
+                return needs_words(self.program)
             about = f"See `{self.program} --help {found[1]}`."
             return self._error(f"`{found[1]}` needs {found[2]}", "", about)
         if found := re.fullmatch(r"No idea what '(.*)' is!", message, re.DOTALL):
@@ -212,6 +216,11 @@ class CommandLine:
         words = [one.strip(",") for one in self.words[at:end]]
         slips = difflib.get_close_matches(first, self.names, n=1, cutoff=_SURE)
         instead: list[str] = []
+        if name == _EXPLAIN:
+            begin = self.words.index(name) + 1
+            text = " ".join(one for one in self.words[begin:end] if not one.startswith("-"))
+            what = f"`{name}` takes one text: put it in quotes"
+            return self._error(what, self._command([*self.words[:begin], text, *self.words[end:]]))
         if self.words[at - 1] == "-h":
             at, instead = at - 1, ["-H", ",".join(words)]
         elif name in _WHOLE:
@@ -312,6 +321,12 @@ class CommandLine:
     def _error(self, what: str, typed: str, about: str = "") -> UsageError:
         hint = f"Did you mean `{typed}`?" if typed else about
         return UsageError("usage", what, hint=hint)
+
+
+def needs_words(program: str) -> UsageError:
+    """`explain` without words."""
+    hint = f'`{program} explain CW602`, or words in quotes: `{program} explain "502 bad gateway"`.'
+    return UsageError("usage", "`explain` needs an error's number, or words to look for", hint=hint)
 
 
 def _parted(word: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -125,10 +126,23 @@ class CartwheelProgram(Fab):
         with self._told():
             if self.config.run.dry and not self._has_own_tasks:
                 raise UsageError("dry-run", "--dry would run this task for real")
+            self._refuse_words_as_tasks()
             complete_account()
             super().execute()
             # Only the exit is left: Ctrl-C must not print a traceback now.
             _ignore_interrupts()
+
+    def _refuse_words_as_tasks(self) -> None:
+        """`explain cannot deploy` without quotes must not deploy."""
+        names = [one.name for one in self.tasks]
+        full = [getattr(self.collection[name], "full_name", "") for name in names]
+        if "explain" not in full or not names[1:]:
+            return
+        name = names[full.index("explain")]
+        words = " ".join(self.core.unparsed[self.core.unparsed.index(name) + 1 :])
+        hint = f"Did you mean `{shlex.join([self.called_as, name, words])}`?"
+        what = f"`{name}` takes one text, and no other task beside it: put it in quotes"
+        raise UsageError("usage", what, hint=hint)
 
     def no_tasks_given(self) -> None:
         """A bare `fab` lists all tasks."""

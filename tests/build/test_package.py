@@ -60,7 +60,8 @@ def test_the_sdist_installs_too(built: release.Built, tmp_path: Path) -> None:
 
 
 def test_it_works_without_a_clone(programs: Path, tmp_path: Path) -> None:
-    """Tasks, templates and defaults are inside it: it lists, and renders for a sample host."""
+    """Tasks, templates, defaults and the book are inside it: it lists, renders for a sample host,
+    and explains."""
     project = tmp_path / "project"
     (project / "config").mkdir(parents=True)
     (project / "fabfile.py").write_text(FABFILE)
@@ -68,6 +69,9 @@ def test_it_works_without_a_clone(programs: Path, tmp_path: Path) -> None:
     assert "\n  deploy " in release.output(programs / "fab", "--list", folder=project)
     used = release.output(programs / "python", "-c", RENDER, folder=project)
     assert used.startswith(str(programs.parent))
+    entry = release.output(programs / "cartwheel", "explain", "CW602", folder=tmp_path)
+    assert entry.startswith("CW602: The new release failed its health check\n")
+    assert "健康检查" in release.output(programs / "cartwheel", "explain", "602", "--zh")
 
 
 def test_the_lab_is_an_extra(programs: Path, lab: release.Built, tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_what_is_offered(project: Path) -> None:
     assert offered(project, "rollback", "--to", "") == ["1.4.0.7f3a1c02", "1.3.0.0badcafe"]
     assert offered(project, "rollback", "--env", "staging", "--to", "") == []
     assert offered(project, "runs.show", "") == ["last", "1m8amx43s"]
+    assert offered(project, "explain", "CW6")[:3] == ["CW101", "CW102", "CW103"]
     assert "nginx-access" in offered(project, "logs", "--source", "")
     assert offered(project, "logs", "--process", "") == ["web", "worker", "beat"]
     assert offered(project, "process.stop", "--name", "worker,") == ["worker,beat"]

@@ -84,6 +84,8 @@ def typed(
         ("run|-H|a|flask|db|upgrade", "run -H a --command 'flask db upgrade'"),
         ("lock.hold|the|sale", "lock.hold --message 'the sale'"),
         ("history|50", "history --lines 50"),
+        ("explain|disk|full", "explain 'disk full'"),
+        ("explain|cannot|deploy", "explain 'cannot deploy'"),
         ("logs|nginx|-H|a", "logs --source nginx -H a"),
         ("prune|2", "prune --keep 2"),
         # slips in a task
@@ -122,6 +124,7 @@ OPTIONS = "`fab --help deploy` lists the options."
 BEFORE = "`fab --help` lists the options before a task."
 WAIT = "Seconds to wait while another run holds the lock (default 10)."
 OUT = "Write the plan to this file, for `fab deploy --plan FILE`."
+EXPLAIN = '`fab explain CW602`, or words in quotes: `fab explain "502 bad gateway"`.'
 HOSTS = "Comma-separated host name(s) to execute tasks against."
 
 
@@ -142,6 +145,7 @@ HOSTS = "Comma-separated host name(s) to execute tasks against."
         ("deploy|-H", "-H needs a value", HOSTS),
         ("plan|--out", "--out needs a value", OUT),
         ("runs.show", "`runs.show` needs 'run'", "See `fab --help runs.show`."),
+        ("explain", "`explain` needs an error's number, or words to look for", EXPLAIN),
     ],
 )
 def test_what_is_wrong(typed: Typed, words: str, says: str, next_step: str) -> None:
