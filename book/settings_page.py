@@ -180,7 +180,7 @@ def page(template_names: Iterable[str], voice: Voice) -> str:
     """The whole page. `template_names` are the names that a template may use."""
     say = voice.say
     presets = [
-        (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
+        (voice.listed([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
         for name, url in PRESETS.items()
     ]
     after = voice.markdown(_AFTER).format(
@@ -188,10 +188,10 @@ def page(template_names: Iterable[str], voice: Voice) -> str:
             voice.row(f"`{key}`", linked(say(description(toml_tables.Secret, key))))
             for key in toml_tables.Secret.model_fields
         ),
-        reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
+        reserved=voice.listed(f"`{name}`" for name in RESERVED_VARIABLES),
         prefix=RESERVED_PREFIX,
         presets="\n".join(voice.row(names, url) for names, url in presets),
-        names=", ".join(f"`{name}`" for name in template_names),
+        names=voice.listed(f"`{name}`" for name in template_names),
     )
     parts = [voice.markdown(_INTRODUCTION), *(_table(*one, voice) for one in tables()), after]
     return "\n\n".join(parts) + "\n"
@@ -275,7 +275,7 @@ def _type(annotation: Any, voice: Voice, several: bool = False) -> str:
     if origin is dict:
         return voice.say("table of {several}").format(several=_type(inner[1], voice, True))
     if origin is Literal:
-        return ", ".join(f"`{one}`" for one in inner)
+        return voice.listed(f"`{one}`" for one in inner)
     return voice.say(_NAMES[annotation][several])
 
 

@@ -181,7 +181,7 @@ _OF_CHANGES = "Exit codes: 4 if a host needs attention, 5 if locked or frozen."
 
 _NUMBERS = {
     *("lines", "parallel", "max-failures", "port", "keep", "every", "times", "wait", "count"),
-    *("retry-after", "disk-mb", "delay-ms", "bytes-per-second", "nth", "seconds", "show", "run"),
+    *("retry-after", "disk-mb", "delay-ms", "bytes-per-second", "nth", "seconds", "show", "last"),
 }
 
 
@@ -235,7 +235,7 @@ def _section(name: str, task: Any, where: str, voice: Voice) -> str:
     parts = [head, *about, *([_options(own, voice)] if own else [])]
     parts += [voice.paragraph(one) for one in _exits(name, task)]
     if common:
-        names = ", ".join(f"`--{_option(one)}`" for one in common)
+        names = voice.listed(f"`--{_option(one)}`" for one in common)
         said = voice.say("Also the [common options](#common-options) {names}.")
         parts.append(_filled(said.format(names=names), voice))
     parts.append(explained.format(page=f"[{where}]({_DOCS}{where})"))

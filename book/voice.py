@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 WIDTH = 100
@@ -13,6 +13,7 @@ _CODE = re.compile(r"`[^`]*`|\{\w+\}")
 _LETTER = re.compile(r"[A-Za-z]")
 _HEADING = re.compile(r"(#+) (.*)")
 _ITEM = re.compile(r"([-*]|\d+\.) (.*)")
+_COMMENT = re.compile(r"(  # )(.+)$")
 _AS_IS = re.compile(r"<!--|<a |\{\w+\}$")
 
 
@@ -26,6 +27,10 @@ class Voice:
     @property
     def is_english(self) -> bool:
         return self.language == "en"
+
+    def listed(self, items: Iterable[str]) -> str:
+        """Items of code, with the comma of this language."""
+        return (", " if self.is_english else "\u3001").join(items)
 
     def heading(self, level: int, text: str) -> str:
         """A heading; in Chinese behind an anchor with the English one's name."""
@@ -58,12 +63,14 @@ class Voice:
         return [self.row(*names), self.row(*("---" for _ in cells))]
 
     def markdown(self, text: str) -> str:
-        """A written page, or a part of one: headings, paragraphs, items and cells are texts, and
-        blocks of code stay as they are."""
+        """A written page, or a part of one: headings, paragraphs, items, cells and the
+        comments of settings are texts; other code stays as it is."""
         return "\n\n".join(self._block(one) for one in _blocks(text))
 
     def _block(self, lines: list[str]) -> str:
         first = lines[0]
+        if first.startswith("```toml"):
+            return "\n".join(_COMMENT.sub(lambda one: one[1] + self.say(one[2]), x) for x in lines)
         if first.startswith("```") or _AS_IS.match(first):
             return "\n".join(lines)
         if found := _HEADING.match(first):
