@@ -108,7 +108,9 @@ def _book(zh: bool) -> Path:
 
 
 def _pages(book: Path) -> list[Path]:
-    return [*sorted((book / _QUESTIONS).glob("*.md")), book / _ERRORS]
+    """Those with answers; the index only lists the questions."""
+    questions = sorted((book / _QUESTIONS).glob("*.md"))
+    return [*(one for one in questions if one.name != "index.md"), book / _ERRORS]
 
 
 def _number(words: str) -> int | None:

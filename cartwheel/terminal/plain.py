@@ -11,8 +11,9 @@ _HIDDEN = re.compile(r'<!--.*?-->|<a id="[^"]*"></a>')
 _CODE = re.compile(r"(`+)(.+?)\1")
 _MARK = re.compile(r"\*\*(.+?)\*\*|!?\[([^\]]+)\]\([^)\s]+\)")
 _ITEM = re.compile(r"( *)([-*]|\d+\.) (.*)")
-# Words of letters, spaces, and single characters of Chinese: a line may end behind each.
-_PIECE = re.compile(r" |[^ \u3000-\u9fff\uff00-\uffef]+|.")
+# Spaces, short code, words, and single characters of Chinese: a line may end behind each.
+_CJK = r"\u3000-\u9fff\uff00-\uffef"
+_PIECE = re.compile(rf" |[^ `{_CJK}]*`[^`]{{1,40}}`[^ {_CJK}]*|[^ {_CJK}]+|.")
 _CLOSING = frozenset("\uff0c\u3002\uff1a\uff1b\uff09\u3001\u201d\uff1f\uff01\u300b")
 _INDENT = "    "
 

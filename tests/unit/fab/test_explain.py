@@ -65,6 +65,7 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {
         "faq/web.md": WEB,
         "faq/https.md": HTTPS,
+        "faq/index.md": "# Questions\n## connection refused socket\nAll.\n",
         "errors.md": "# Errors\n### CW501: The host's disk is full\nFree some.\n",
         "zh/faq/web.md": CHINESE,
         "zh/errors.md": "# 错误\n### CW501: 主机磁盘已满\n腾出空间。\n",
@@ -245,3 +246,11 @@ def test_lines_are_folded_where_chinese_may_break() -> None:
     assert all(line[:2] in ("- ", "  ") for line in lines)
     assert not any(line[2] in "，。" for line in lines)
     assert folded("x" * 50, 20) == ["x" * 50]
+
+
+def test_short_code_stays_on_its_line() -> None:
+    assert folded("Then run (`fab status -H a`), please.", 16) == [
+        "Then run",
+        "(`fab status -H a`),",
+        "please.",
+    ]
