@@ -550,7 +550,7 @@ def page(tests: Mapping[str, str], voice: Voice) -> str:
             "",
             voice.heading(2, "Numbers"),
             "",
-            *voice.head("number", "error", "exit code"),
+            *voice.head("error number", "error", "exit code"),
             *rows,
             "",
             "\n".join(parts),
