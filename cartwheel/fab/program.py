@@ -134,7 +134,7 @@ class CartwheelProgram(Fab):
 
     def _refuse_words_as_tasks(self) -> None:
         """`explain cannot deploy` without quotes must not deploy."""
-        names = [one.name for one in self.tasks]
+        names = [str(one.name) for one in self.tasks]
         full = [getattr(self.collection[name], "full_name", "") for name in names]
         if "explain" not in full or not names[1:]:
             return
