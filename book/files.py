@@ -1,6 +1,8 @@
-"""Write the files that pages show, into this folder: what a page begins with that continues another.
+"""Write the files that pages show into this folder, for a page that continues their story.
 
     python -m book.files docs/steps/1-write-and-test.md ...
+
+A block with a title is a file; a later page replaces the file of an earlier one.
 """
 
 from __future__ import annotations
