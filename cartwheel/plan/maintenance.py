@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 def closed_text(mark: Maintenance) -> str:
     """Who closed it, since when, and why."""
-    why = f": {mark.message}" if mark.message else ""
+    why = f": {mark.message.rstrip('.')}" if mark.message else ""  # more may follow
     return f"closed for visitors by {mark.who} since {mark.since}{why}"

@@ -24,6 +24,6 @@ def telling(scene: Scene, out: Output, kind: Kind) -> Iterator[Notified]:
             yield notified
     finally:
         for name, problem in notified.undelivered.items():
-            out.complain(f"note: {name} was not told: {problem}")
+            out.complain(f"note: {name} did not get the message: {problem}")
         if scene.settings.notify.to:
             out.put(undelivered=notified.undelivered)

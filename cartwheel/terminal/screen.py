@@ -112,12 +112,14 @@ class Screen:
 
     def line(self, event: Event, took: str = "") -> str:
         """`[lab1] ✓ install pip had 8 packages (1.4 s)`"""
-        detail = f" {one_line(event.detail)}" if event.detail else ""
+        step = one_line(step_text(event.step))
+        # Some failures name their step themselves.
+        detail = one_line(event.detail).removeprefix(f"{step} ") if event.detail else ""
         return "{} {} {}{}{}".format(
             self.paint(f"[{event.host or OPERATOR}]", _DIM),
             self.paint(self.marks.of(event.state), _COLOURS.get(event.state, "")),
-            one_line(step_text(event.step)),
-            detail,
+            step,
+            f" {detail}" if detail else "",
             self.paint(f" ({took})", _DIM) if took else "",
         )
 

@@ -86,7 +86,8 @@ def require() -> None:
         raise LabError(
             "lab-tools",
             f"the lab needs {', '.join(missing)}",
-            hint="Run script/lab-packages as root; it installs them.",
+            hint="Install them as root: `apt install "
+            f"{' '.join(missing)}` (in a clone: script/lab-packages).",
         )
     if "overlay" not in Path("/proc/filesystems").read_text().split() and not _load_overlay():
         raise LabError(

@@ -47,7 +47,7 @@ def project(
 def test_a_deploy(project: Project, module_host: LabHost, messenger: Webhook) -> None:
     messenger.taken.clear()
     done = project.fab("deploy", "-H", module_host.name, "--message", "the first")
-    assert "note: mute was not told: no answer within 3 s" in done.err
+    assert "note: mute did not get the message: no answer within 3 s" in done.err
     assert TOKEN not in done.text
     assert messenger.titles[0] == "shop: deploy has begun"
     assert re.fullmatch(r"shop: \S+ is live", messenger.titles[1])

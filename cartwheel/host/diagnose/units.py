@@ -55,6 +55,7 @@ _KINDS: "Tuple[Tuple[str, re.Pattern[str]], ...]" = tuple(
         ),
     )
 )
+_KILLED = ("unit-died", "9/KILL")
 _SESSION = re.compile(r"cartwheel-(?:session|verify)-")
 _BEGINS = ("Starting ", "Started ")
 _BOOT_ENDS = ("Finished ", "Failed to start ", "Stopped ")
@@ -94,6 +95,8 @@ def judge(
             continue
         process = instance.process if instance else f"timer {job[0]}" if job else ""
         known = kind_of(entry.text)
+        if known == _KILLED and instance and instance.release != live and busy.at(entry.at):
+            continue  # a release that failed its health check is ended so
         if known:
             named = label(at, entry.unit, live) or process
             tally.add(known[0], f"{named} {known[1]}".strip(), entry.at, [entry.text])

@@ -94,6 +94,7 @@ def test_missing_tools_are_named_by_package(
     monkeypatch.setattr(machine, "_SYSTEM_TOOLS", str(tmp_path))
     with pytest.raises(LabError, match=r"mmdebstrap, .*systemd-container.*CW902") as caught:
         machine.require()
+    assert "apt install mmdebstrap" in caught.value.hint.replace("mount ", "")
     assert "script/lab-packages" in caught.value.hint
 
 

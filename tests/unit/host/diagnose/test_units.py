@@ -96,6 +96,24 @@ def test_cartwheels_own_restarts_do_not_count(others: list[Entry], done: list[fl
     assert units.judge(AT, entries, [SUDO], done) == ((), ())
 
 
+KILLED = Entry(1000.0, f"{UNIT}: Main process exited, code=killed, status=9/KILL", "1", UNIT)
+
+
+@pytest.mark.parametrize(
+    ("live", "done", "found"),
+    [
+        ("1.0.0.aa13a6fd", [1003.0], []),  # Cartwheel ends a release that failed its health check
+        ("1.0.0.bb13a6fd", [1003.0], ["unit-died"]),  # but never the live one so
+        ("1.0.0.aa13a6fd", [], ["unit-died"]),
+    ],
+)
+def test_the_end_of_a_release_that_failed_is_cartwheels(
+    monkeypatch: pytest.MonkeyPatch, live: str, done: list[float], found: list[str]
+) -> None:
+    monkeypatch.setattr(units, "live_release", lambda at: live)
+    assert [one.kind for one in units.judge(AT, [KILLED], [], done)[0]] == found
+
+
 def test_a_long_session_that_only_shows_something_hides_nothing() -> None:
     entries = [
         Entry(0.0, f"Started {SESSION}.", "1", SESSION),
