@@ -21,6 +21,7 @@ from cartwheel.build.products import Artifact, operator_platform
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from tests.build.conftest import BOOKWORM, EXAMPLES, Heard, settings_for
+from tests.kit.tiers import tiered
 from tests.kit.wheels import wheel_names
 
 pytestmark = pytest.mark.build
@@ -48,6 +49,10 @@ BACK_ENDS = {
         '[tool.flit.module]\nname = "shop"\n'
     ),
 }
+
+
+# Those that differ from the others in nothing but their own options.
+FURTHER = {"flit-core", "poetry-core"}
 
 
 def make_project(folder: Path, back_end: str) -> Path:
@@ -81,7 +86,7 @@ def test_every_back_end_gives_the_same_bytes_twice_and_leaves_the_source_alone(
     assert {"shop/__init__.py", "shop/page.html"} <= wheel_names(built[0].wheel)
 
 
-@pytest.mark.parametrize("back_end", sorted(BACK_ENDS))
+@pytest.mark.parametrize("back_end", tiered(sorted(BACK_ENDS), nightly=FURTHER))
 def test_no_back_end_gets_what_the_settings_name(back_end: str, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", back_end)
     for name in ("secret.html", "linked.html"):
@@ -391,6 +396,12 @@ ASKS_GIT = {
 }
 
 
+# Where the repository is. Each in every run, with one of both files.
+SHAPES = ("repository", "worktree", "submodule", "folder")
+SHAPED = [(name, shape) for name in ASKS_GIT for shape in SHAPES]
+ASKED = set(zip(("setup.py", "pyproject.toml") * 2, SHAPES, strict=True))
+
+
 def git_in(folder: Path, *arguments: str) -> None:
     options = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main")
     local = ("-c", "protocol.file.allow=always", "-C", str(folder))
@@ -409,9 +420,9 @@ def tagged(folder: Path, name: str, text: str, inside: str = "") -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ASKS_GIT)
-@pytest.mark.parametrize("shape", ["repository", "worktree", "submodule", "folder"])
-def test_a_version_from_git_in_every_shape(name: str, shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", tiered(SHAPED, nightly=set(SHAPED) - ASKED), ids=str)
+def test_a_version_from_git_in_every_shape(asked: tuple[str, str], tmp_path: Path) -> None:
+    name, shape = asked
     text = ASKS_GIT[name]
     source = top = tmp_path / "top"
     if shape == "folder":

@@ -24,6 +24,7 @@ from cartwheel.process_env import of_tools
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, make_wheel
 from tests.kit.ports import free_port
+from tests.kit.tiers import tiered
 
 pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 
@@ -91,7 +92,7 @@ def test_requirements_that_contradict_each_other(index: LocalIndex, tmp_path: Pa
     assert "flasky" in caught.value.message
 
 
-@pytest.mark.parametrize("status", [401, 403, 500, 503])
+@pytest.mark.parametrize("status", tiered([401, 403, 500, 503], nightly={403, 503}))
 def test_a_mirror_that_refuses(index: LocalIndex, tmp_path: Path, status: int) -> None:
     index.status = status
     with pytest.raises(BuildError) as caught:

@@ -74,6 +74,7 @@ def test_it_works_without_a_clone(programs: Path, tmp_path: Path) -> None:
     assert "健康检查" in release.output(programs / "cartwheel", "explain", "602", "--zh")
 
 
+@pytest.mark.nightly
 def test_the_lab_is_an_extra(programs: Path, lab: release.Built, tmp_path: Path) -> None:
     """Without it nothing asks for flask or gunicorn, and its tasks say what to install."""
     there = "from importlib.util import find_spec as f; print(*map(f, ['flask', 'gunicorn']))"

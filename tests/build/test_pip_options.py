@@ -21,6 +21,7 @@ from cartwheel.errors import BuildError
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, make_wheel, serve
 from tests.build.packages import package, write
+from tests.kit.tiers import tiered
 
 pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 
@@ -107,7 +108,13 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name",
+    tiered(
+        FILES,
+        nightly={"nothing", "a further index", "files by URL", "files only", "a variable"},
+    ),
+)
 def test_pip_and_we_choose_the_same(
     name: str, index: LocalIndex, other: LocalIndex, maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

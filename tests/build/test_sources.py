@@ -25,6 +25,7 @@ from cartwheel.events import silent
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, make_wheel, serve
 from tests.build.packages import package, write
+from tests.kit.tiers import tiered
 
 pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 
@@ -123,7 +124,11 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("table", sorted(TABLES))
+# Each tool, by a path and by Git; the others are variants.
+EVERY_RUN = {"uv path", "uv git short", "poetry path", "poetry git", "pdm override", "group"}
+
+
+@pytest.mark.parametrize("table", tiered(sorted(TABLES), nightly=TABLES.keys() - EVERY_RUN))
 def test_a_table_that_names_a_source(table: str, maker: Maker, tmp_path: Path) -> None:
     package(tmp_path / "other", "other")
     commit = committed(package(tmp_path / "money", "money"))
@@ -147,7 +152,9 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize("reference", sorted(REFERENCES))
+@pytest.mark.parametrize(
+    "reference", tiered(sorted(REFERENCES), nightly={"absolute", "pdm", "branch", "extra"})
+)
 def test_a_requirement_that_is_an_address(reference: str, maker: Maker, tmp_path: Path) -> None:
     commit = committed(
         package(tmp_path / "money", "money", '[project.optional-dependencies]\nfast = ["flask"]')
@@ -225,13 +232,26 @@ LOCKS = {
 }
 
 
+NAMED = [(file, source) for file in LOCKS for source in LOCKS[file][1]]
+# Each file, and each kind of source.
+NAMED_IN_EVERY_RUN = {
+    ("uv.lock", "editable"),
+    ("uv.lock", "git"),
+    ("poetry.lock", "directory"),
+    ("poetry.lock", "url"),
+    ("pdm.lock", "git"),
+    ("pylock.toml", "archive"),
+}
+
+
 @pytest.mark.parametrize(
-    ("file", "source"), [(file, source) for file in LOCKS for source in LOCKS[file][1]]
+    "named", tiered(NAMED, nightly=set(NAMED) - NAMED_IN_EVERY_RUN), ids="-".join
 )
 def test_a_lock_that_names_a_source(
-    file: str, source: str, maker: Maker, tmp_path: Path, index: LocalIndex
+    named: tuple[str, str], maker: Maker, tmp_path: Path, index: LocalIndex
 ) -> None:
     """Also where the project itself does not, because only another package asks for it."""
+    file, source = named
     commit = committed(package(tmp_path / "money", "money"))
     wheel = make_wheel(tmp_path, "money", "1.0")
     (index.folder / wheel.name).write_bytes(wheel.read_bytes())
@@ -291,7 +311,9 @@ def workspace(top: Path, sources: str, member: str = "") -> None:
     package(top / "apps" / "shop", "shop", requires='"money"', tool=member)
 
 
-@pytest.mark.parametrize("how", ["member", "root", "silent", "lock"])
+@pytest.mark.parametrize(
+    "how", tiered(["member", "root", "silent", "lock"], nightly={"root", "silent"})
+)
 def test_a_member_of_a_workspace_with_the_root_above(
     how: str, maker: Maker, tmp_path: Path
 ) -> None:
@@ -381,7 +403,7 @@ def test_the_settings_and_the_tests_name_sources_too(maker: Maker, tmp_path: Pat
     assert not {"money", "testkit"} & maker.asked()
 
 
-@pytest.mark.parametrize("kind", ["wheel", "sdist", "zip"])
+@pytest.mark.parametrize("kind", tiered(["wheel", "sdist", "zip"], nightly={"zip"}))
 def test_a_file_beside_the_project_or_at_an_address(
     kind: str, maker: Maker, tmp_path: Path
 ) -> None:
@@ -410,13 +432,20 @@ def test_a_file_beside_the_project_or_at_an_address(
         maker.ours(maker.lock(), "money")
 
 
-@pytest.mark.parametrize("line", [
-    "../money", "-e ../money", "--editable=../money", "file:../money", "money @ file:../money",
-    "-e file://TOP/money#egg=money", "git+file://TOP/money@COMMIT",
-    "-e git+file://TOP/money@main#egg=money", "money @ git+file://TOP/money",
-    "../money[fast] ; python_version > '3'", "../money-1.0-py3-none-any.whl",
-    "-r more/more.txt", "ledger\n-c own.txt",
-])  # fmt: skip
+LINES = (
+    "../money", "-e ../money", "git+file://TOP/money@COMMIT", "../money-1.0-py3-none-any.whl",
+    "../money[fast] ; python_version > '3'", "-r more/more.txt", "ledger\n-c own.txt",
+)  # fmt: skip
+OTHER_WAYS_TO_WRITE_THEM = (
+    "--editable=../money", "file:../money", "money @ file:../money",
+    "-e file://TOP/money#egg=money", "-e git+file://TOP/money@main#egg=money",
+    "money @ git+file://TOP/money",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line", tiered([*LINES, *OTHER_WAYS_TO_WRITE_THEM], nightly=OTHER_WAYS_TO_WRITE_THEM)
+)
 def test_a_requirements_file_with_addresses(line: str, maker: Maker, tmp_path: Path) -> None:
     commit = committed(
         package(tmp_path / "money", "money", '[project.optional-dependencies]\nfast = ["flask"]')
@@ -562,7 +591,7 @@ LOCKED_HASH = {
 }
 
 
-@pytest.mark.parametrize("file", sorted(LOCKED_HASH))
+@pytest.mark.parametrize("file", tiered(sorted(LOCKED_HASH), nightly={"pdm.lock", "poetry.lock"}))
 def test_what_has_none_of_the_files_that_the_lock_names_is_another_package(
     file: str, maker: Maker, tmp_path: Path
 ) -> None:
