@@ -252,7 +252,16 @@ def assert_as_this_client(case: Case, world: World, words: tuple[str, ...]) -> N
     assert {key: ours[key] for key in wanted} == wanted
 
 
-@pytest.mark.parametrize("case", EACH)
+# What ssh says does not change with our code: a fifth of the table is enough in every run.
+ASKED = [
+    case
+    if number % 5 == 0
+    else pytest.param(*case.values, id=case.id, marks=[*case.marks, pytest.mark.nightly])
+    for number, case in enumerate(EACH)
+]
+
+
+@pytest.mark.parametrize("case", ASKED)
 def test_ssh_says_so(case: Case, world: World) -> None:
     """The table is right, and so are we with a client. An older client is right about itself."""
     words = case.ssh or (case.typed,)
