@@ -443,6 +443,7 @@ def test_a_version_from_git_in_every_shape(asked: tuple[str, str], tmp_path: Pat
     assert artifact.version == "1.2.3"
 
 
+@pytest.mark.nightly
 def test_a_variable_may_say_the_version_instead(
     tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
