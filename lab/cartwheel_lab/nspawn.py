@@ -22,6 +22,7 @@ _EMPTY_SECONDS = 10.0
 _INODES = 1_000_000
 _LIMIT_TRIES = 20
 _CGROUPS = Path("/sys/fs/cgroup")
+_HOST_KEYS = ("ed25519", "ecdsa")  # an RSA key takes half a second of a processor
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1.. control groups up to --, then the command. Each host gets its own control groups; otherwise
@@ -219,10 +220,13 @@ def _identity(home: Path, name: str) -> list[Path]:
     """The files of the host's identity; creates those that are missing."""
     etc = home / "identity" / "etc"
     if not (etc / "machine-id").exists():
-        (etc / "ssh").mkdir(parents=True, exist_ok=True)
-        done = _run(["ssh-keygen", "-A", "-f", str(etc.parent)])
-        if done.returncode:
-            raise LabError("lab-failed", f"ssh-keygen: {done.stderr.strip()}", host=name)
+        shutil.rmtree(etc, ignore_errors=True)  # of a run that was killed here
+        (etc / "ssh").mkdir(parents=True)
+        for kind in _HOST_KEYS:
+            key = etc / "ssh" / f"ssh_host_{kind}_key"
+            done = _run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(key)])
+            if done.returncode:
+                raise LabError("lab-failed", f"ssh-keygen: {done.stderr.strip()}", host=name)
         (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
     return [etc / "machine-id", *sorted((etc / "ssh").iterdir())]
 

@@ -96,9 +96,18 @@ def hosts(lab: Lab) -> GetHosts:
     return get
 
 
-def _fresh(hosts: GetHosts, packages: str = READY) -> Iterator[LabHost]:
-    host = hosts(packages=packages)[0]
-    host.reset()
+def _several(lab: Lab, hosts: GetHosts, count: int, packages: str = READY) -> list[LabHost]:
+    """With fresh disks: those that an earlier test has used are reset."""
+    used = {host.name for host in lab.hosts()}
+    found = hosts(count, packages=packages)
+    for host in found:
+        if host.name in used:
+            host.reset()
+    return found
+
+
+def _fresh(lab: Lab, hosts: GetHosts, packages: str = READY) -> Iterator[LabHost]:
+    (host,) = _several(lab, hosts, 1, packages)
     yield host
     with suppress(LabError):  # the test may have taken the host away
         host.restore()
@@ -106,24 +115,24 @@ def _fresh(hosts: GetHosts, packages: str = READY) -> Iterator[LabHost]:
 
 
 @pytest.fixture
-def host(hosts: GetHosts) -> Iterator[LabHost]:
+def host(lab: Lab, hosts: GetHosts) -> Iterator[LabHost]:
     """A bookworm host with a fresh disk for this test alone.
 
     Like all but those of `hosts`, it already has the packages that `fab setup` installs.
     """
-    yield from _fresh(hosts)
+    yield from _fresh(lab, hosts)
 
 
 @pytest.fixture
-def bare_host(hosts: GetHosts) -> Iterator[LabHost]:
+def bare_host(lab: Lab, hosts: GetHosts) -> Iterator[LabHost]:
     """Like `host`, but without the packages that `fab setup` installs."""
-    yield from _fresh(hosts, packages="")
+    yield from _fresh(lab, hosts, packages="")
 
 
 @pytest.fixture(scope="module")
-def module_host(hosts: GetHosts) -> Iterator[LabHost]:
+def module_host(lab: Lab, hosts: GetHosts) -> Iterator[LabHost]:
     """A bookworm host with a fresh disk at the module's start. Not together with `host`."""
-    yield from _fresh(hosts)
+    yield from _fresh(lab, hosts)
 
 
 @pytest.fixture(scope="module", params=tiered(["nginx", "apache"], nightly={"apache"}))
@@ -133,28 +142,21 @@ def web_server(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.fixture(scope="module")
-def web_host(hosts: GetHosts, web_server: Server) -> Iterator[LabHost]:
+def web_host(lab: Lab, hosts: GetHosts, web_server: Server) -> Iterator[LabHost]:
     """A bookworm host with this web server, and a fresh disk at the story's start."""
-    yield from _fresh(hosts, packages=web_server.packages)
-
-
-def _several(hosts: GetHosts, count: int) -> list[LabHost]:
-    found = hosts(count, packages=READY)
-    for host in found:
-        host.reset()
-    return found
+    yield from _fresh(lab, hosts, packages=web_server.packages)
 
 
 @pytest.fixture(scope="module")
-def pair(hosts: GetHosts) -> list[LabHost]:
+def pair(lab: Lab, hosts: GetHosts) -> list[LabHost]:
     """Two bookworm hosts with fresh disks at the module's start."""
-    return _several(hosts, 2)
+    return _several(lab, hosts, 2)
 
 
 @pytest.fixture(scope="module")
-def trio(hosts: GetHosts) -> list[LabHost]:
+def trio(lab: Lab, hosts: GetHosts) -> list[LabHost]:
     """Three bookworm hosts with fresh disks at the module's start."""
-    return _several(hosts, 3)
+    return _several(lab, hosts, 3)
 
 
 @pytest.fixture(scope="module")
