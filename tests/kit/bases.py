@@ -1,4 +1,4 @@
-"""Build the base trees of all hosts that tests boot, before the tests (`script/test`)."""
+"""Build the base trees of the hosts that every run boots, before the tests (`script/test`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ TREES = (
     ("bookworm", True, ""),
     ("bullseye", True, ""),
     ("trixie", True, ""),
-    ("bookworm", False, ""),
 )
 
 

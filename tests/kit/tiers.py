@@ -26,6 +26,12 @@ def tiered(values: Iterable[Value], *, nightly: Collection[object]) -> list[Valu
     ]
 
 
+def is_nightly(request: pytest.FixtureRequest) -> bool:
+    """Whether the run has nightly tests of this file, which may need more hosts or releases."""
+    here = (item for item in request.session.items if item.path == request.path)
+    return any(item.get_closest_marker("nightly") for item in here)
+
+
 def only_root(may: str) -> pytest.MarkDecorator:
     """For a unit test of something that only root may do.
 

@@ -146,6 +146,7 @@ def test_a_refusal_shows_the_authoritys_words(
     assert "rejectedIdentifier" in project.fab("tls.status", "-H", shop_host.name).text
 
 
+@pytest.mark.nightly
 def test_more_names(web_server: Server, project: Project, shop_host: LabHost) -> None:
     project.settings(settings(web_server, NAME, MORE))
     deploy(project, shop_host)

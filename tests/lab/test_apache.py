@@ -129,6 +129,7 @@ def test_what_is_said(stage: Stage) -> None:
     assert get(stage.host, name=NAME) == "one"
 
 
+@pytest.mark.nightly
 def test_a_release_whose_pages_fail_goes_back(stage: Stage) -> None:
     stage.project.write("app/app.py", PAGE_FAILS)
     with at_front_page(stage.host, host=NAME, slow=0, close=3, pause_seconds=0.02):
@@ -137,6 +138,7 @@ def test_a_release_whose_pages_fail_goes_back(stage: Stage) -> None:
     assert get(stage.host, name=NAME) == "one"
 
 
+@pytest.mark.nightly
 def test_a_release_that_dies_is_answered_for_and_goes_back(stage: Stage) -> None:
     """The old instance answers until the host is back on it."""
     stage.project.write(
@@ -150,6 +152,7 @@ def test_a_release_that_dies_is_answered_for_and_goes_back(stage: Stage) -> None
     assert get(stage.host, name=NAME) == "one"
 
 
+@pytest.mark.nightly
 def test_a_broken_configuration_is_found_before_anything_changes(stage: Stage) -> None:
     stage.host.sh("echo SeverName x >/etc/apache2/sites-enabled/broken.conf")
     stage.project.settings(settings(WEB + "gzip = false\n"))
@@ -164,6 +167,7 @@ def test_a_broken_configuration_is_found_before_anything_changes(stage: Stage) -
     assert get(stage.host, name=NAME) == "three"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
@@ -179,6 +183,7 @@ def test_own_lines_that_it_refuses(stage: Stage, extra: str, said: str) -> None:
     stage.project.settings(settings())
 
 
+@pytest.mark.nightly
 def test_own_lines_are_there(stage: Stage) -> None:
     stage.project.settings(settings(WEB + 'extra = "Header always set X-Frame-Options DENY"\n'))
     stage.fab("deploy")
@@ -186,6 +191,7 @@ def test_own_lines_are_there(stage: Stage) -> None:
     assert "X-Frame-Options: DENY" in head
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("web", "slug"),
     [
@@ -203,6 +209,7 @@ def test_what_another_site_has_is_refused(stage: Stage, web: str, slug: str) -> 
     stage.project.settings(settings())
 
 
+@pytest.mark.nightly
 def test_a_site_for_all_names_leaves_no_place_for_another(stage: Stage) -> None:
     place = "/etc/apache2/sites-enabled/all.conf"
     stage.host.sh(f"echo '<VirtualHost *:80>\n</VirtualHost>' >{place}")
@@ -213,6 +220,7 @@ def test_a_site_for_all_names_leaves_no_place_for_another(stage: Stage) -> None:
     stage.project.settings(settings())
 
 
+@pytest.mark.nightly
 def test_after_a_reboot_it_serves(stage: Stage) -> None:
     stage.host.power_cut()
     stage.host.boot()

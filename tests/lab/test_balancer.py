@@ -21,7 +21,7 @@ from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current
 from tests.kit.project import Done
 from tests.kit.shop import Shop, new_shop
-from tests.kit.tiers import tiered
+from tests.kit.tiers import is_nightly, tiered
 from tests.kit.visitors import KINDS, loaded
 from tests.kit.waiting import until
 from tests.kit.web_servers import NGINX, Server
@@ -72,7 +72,7 @@ backend shop
 
 
 class Behind:
-    """The shop on three hosts, and the balancers in front of them."""
+    """The shop on several hosts, and the balancers in front of them."""
 
     def __init__(self, hosts: list[LabHost], shop: Shop, server: Server = NGINX) -> None:
         *self.webs, self.balancer = hosts
@@ -140,14 +140,19 @@ class Behind:
 
 @pytest.fixture(scope="module")
 def behind(
-    hosts: GetHosts, web_server: Server, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    hosts: GetHosts,
+    web_server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Behind]:
-    four = hosts(4, packages=READY)
+    """Two hosts behind it; in the nightly run three."""
+    webs = 3 if is_nightly(request) else 2
+    every = hosts(webs + 1, packages=READY)
     if web_server is not NGINX:
-        four = [*hosts(3, packages=web_server.packages), four[3]]
-    for host in four:
+        every = [*hosts(webs, packages=web_server.packages), every[-1]]
+    for host in every:
         host.reset()
-    behind = Behind(four, new_shop(tmp_path_factory.mktemp("behind")), web_server)
+    behind = Behind(every, new_shop(tmp_path_factory.mktemp("behind")), web_server)
     behind.code()
     behind.fab("setup")
     behind.fab("deploy")
@@ -263,6 +268,7 @@ def test_a_batch_must_leave_somebody_in(behind: Behind) -> None:
     assert behind.links() == behind.names()
 
 
+@pytest.mark.nightly
 def test_a_host_whose_web_server_is_down(behind: Behind) -> None:
     """Nothing was taken out; what can be sent again is sent to another host."""
     first = behind.webs[0]
@@ -289,6 +295,7 @@ def test_the_operator_dies_while_a_host_is_out(behind: Behind, kind: str) -> Non
     assert behind.releases == before
 
 
+@pytest.mark.nightly
 def test_the_balancers_own_side_is_killed(behind: Behind) -> None:
     """`recover` puts back what it left out; the operator is told that a person must look."""
     behind.use("nginx")

@@ -52,6 +52,7 @@ def scenery(pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> It
     until(lambda: not alive(mark), 15, shown=lambda: alive(mark))
 
 
+@pytest.mark.nightly
 def test_it_shows_the_hosts_and_leaves_nothing(scenery: Scenery) -> None:
     first, second = scenery.hosts
     before = {host.name: host.sh("ls /var/lib/cartwheel; getent passwd") for host in scenery.hosts}

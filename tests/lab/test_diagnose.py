@@ -99,6 +99,7 @@ def test_a_bundle_to_send_on(project: Project, module_host: LabHost) -> None:
     assert "--out" in refused.err
 
 
+@pytest.mark.nightly
 def test_somebody_stopped_the_app(project: Project, module_host: LabHost) -> None:
     time.sleep(10)  # what is stopped sooner after a deploy may have been stopped by it
     module_host.sh("systemctl stop 'cartwheel-shop.web*'")

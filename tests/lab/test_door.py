@@ -152,6 +152,7 @@ def test_lines_that_the_web_server_refuses_change_nothing(
     assert "C: d" in web_host.sh(f"curl -si -H 'Host: {NAME}' http://127.0.0.1/")
 
 
+@pytest.mark.nightly
 def test_without_rules_nothing_is_left(
     project: Project, web_server: Server, web_host: LabHost
 ) -> None:

@@ -695,6 +695,7 @@ SWEPT = {
     "full-at-the-upload",
     "second-app-without-a-name",
     "nginx-without-sites",
+    "port-held",
     "wheel-for-windows",
     "mirror-lacks-a-package",
     "foreign-user",
@@ -728,10 +729,12 @@ def test_what_is_wrong_is_told_and_changes_nothing(scenery: Scenery, wrong: Wron
     stage.forget_data()
 
 
+@pytest.mark.nightly
 def test_the_next_deploy_works_after_all_that(scenery: Scenery) -> None:
     scenery.stage.deploy_well()
 
 
+@pytest.mark.nightly
 def test_a_stopped_app_stays_stopped(scenery: Scenery) -> None:
     stage = scenery.stage
     stage.configure()

@@ -169,6 +169,7 @@ SWEPT = {
     "answers-404",
     "no-such-module",
     "hangs-at-start",
+    "hangs-at-start-only-when-it-serves",
     "no-such-callable",
     "lacks-a-dependency",
     "worker-class-not-installed",

@@ -11,7 +11,6 @@ from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get
 from tests.kit.project import Done, Project, new_project
-from tests.kit.tiers import tiered
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,8 @@ def test_a_unit_that_systemd_does_not_start(module_host: LabHost, project: Proje
 NAMED = {"user": "there is no user shop", "group": "there is no group shop-http"}
 
 
-@pytest.mark.parametrize("removed", tiered(NAMED, nightly={"group"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("removed", NAMED)
 def test_an_account_that_somebody_removed(
     module_host: LabHost, project: Project, removed: str
 ) -> None:

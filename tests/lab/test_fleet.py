@@ -101,12 +101,14 @@ def test_one_sick_host_puts_both_back(project: Project, pair: list[LabHost], sic
         assert journal(host, "shop")[-1]["release"] not in releases(host, "shop")
 
 
+@pytest.mark.nightly
 def test_the_next_deploy_just_works(project: Project, pair: list[LabHost]) -> None:
     version(project, "four")
     deploy(project, pair, Exit.OK)
     assert [get(host) for host in pair] == ["four", "four"]
 
 
+@pytest.mark.nightly
 def test_a_rollback_takes_both_back(project: Project, pair: list[LabHost]) -> None:
     project.fab("rollback", "-H", ",".join(host.name for host in pair))
     assert [get(host) for host in pair] == ["two", "two"]

@@ -17,7 +17,7 @@ from cartwheel_lab import LabHost
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get, journal, marks, touched
 from tests.kit.project import Done, Project, new_project
-from tests.kit.tiers import tiered
+from tests.kit.tiers import is_nightly, tiered
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -42,11 +42,14 @@ def changing_words() -> dict[str, FleetTask]:
 
 
 @pytest.fixture(scope="module")
-def project(pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two releases on both hosts, so that each word has something to do."""
+def project(
+    request: pytest.FixtureRequest, pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """In the nightly run two releases on both hosts, so that each word has something to do."""
     project = new_project(tmp_path_factory.mktemp("frozen"))
     on(project, pair, "setup")
-    on(project, pair, "deploy")
+    if is_nightly(request):
+        on(project, pair, "deploy")
     project.app("two")
     on(project, pair, "deploy")
     project.app("three")
@@ -96,7 +99,7 @@ ELSEWHERE = {"balancer.back", "balancer.out", "balancer.setup", "status"}
 
 
 CHANGING = sorted(changing_words().keys() - ELSEWHERE)
-EVERY_RUN = {"deploy", "rollback", "uninstall"}
+EVERY_RUN = {"deploy"}
 
 
 @pytest.mark.parametrize("word", tiered(CHANGING, nightly=set(CHANGING) - EVERY_RUN))

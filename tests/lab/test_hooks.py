@@ -189,6 +189,7 @@ def test_one_that_fails_on_the_host_before_the_switch_leaves_nothing(
     assert (current(host, "shop"), releases(host, "shop")) == (before, known)
 
 
+@pytest.mark.nightly
 def test_after_the_confirmation_it_goes_forward(project: Project, module_host: LabHost) -> None:
     before = current(module_host, "shop")
     hook = '[hooks.late]\nafter = "confirm"\nwhere = "hosts"\ncommand = "exit 3"\n'

@@ -29,6 +29,7 @@ def shop(web_server: Server, web_host: LabHost, tmp_path_factory: pytest.TempPat
     return shop
 
 
+@pytest.mark.nightly
 def test_a_switch_and_a_renewal(shop: Shop, web_host: LabHost) -> None:
     with over_http2(web_host, Plan(host=NAME, seconds=500)) as seen:
         shop.code()

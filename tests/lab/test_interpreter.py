@@ -49,6 +49,7 @@ def test_setup_refuses_what_the_app_cannot_reach_before_anything_is_done(stage: 
     assert {line.split()[0] for line in made} <= {"/run/cartwheel"}, "where its lock was"
 
 
+@pytest.mark.nightly
 def test_plan_deploy_and_doctor_refuse_it_too(stage: Stage) -> None:
     link_to(stage.host, "/usr/bin/python3.11")
     assert stage.fab("setup").code == 0
@@ -62,6 +63,7 @@ def test_plan_deploy_and_doctor_refuse_it_too(stage: Stage) -> None:
     assert where in says(seen)
 
 
+@pytest.mark.nightly
 def test_what_serves_moved_into_a_home_that_its_unit_hides(stage: Stage) -> None:
     """The link is the same, and so is the version: the release would never start again."""
     before = current(stage.host, "shop")
@@ -78,6 +80,7 @@ def test_what_serves_moved_into_a_home_that_its_unit_hides(stage: Stage) -> None
     assert get(stage.host) == f"v{stage.versions}"
 
 
+@pytest.mark.nightly
 def test_a_home_that_was_closed(stage: Stage) -> None:
     stage.host.sh("chmod 0700 /home/ann")
     where = "/home/ann (mode 0700, of root) cannot be entered by shop"
@@ -96,6 +99,7 @@ def test_a_home_of_root_that_may_be_entered_will_do(stage: Stage) -> None:
     assert stage.fab("restart").code == 0
 
 
+@pytest.mark.nightly
 def test_a_place_that_the_unit_has_one_of_its_own_of(stage: Stage) -> None:
     stage.host.sh(f"cp -r {PYENV} /var/tmp/python && chmod -R a+rX /var/tmp/python")
     link_to(stage.host, "/var/tmp/python/bin/python3.11")

@@ -108,7 +108,7 @@ def said(running: Fab) -> str:
 
 
 @pytest.mark.parametrize(
-    "number", tiered([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], nightly={"SIGHUP"})
+    "number", tiered([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], nightly={"SIGTERM", "SIGHUP"})
 )
 def test_before_a_host_is_touched_it_ends_soon(place: Place, number: signal.Signals) -> None:
     """While the app's own tests run: they end too, with what they started."""
@@ -208,6 +208,7 @@ def test_the_second_one_leaves_at_once_and_the_host_needs_nobody(
     assert (answer["healthy"], answer["pending"], answer["lock"]) == (True, None, None)
 
 
+@pytest.mark.nightly
 def test_while_waiting_for_somebody_elses_lock(place: Place) -> None:
     """Nothing of ours has begun: the one who has the lock goes on."""
     with fab(place.shop.project, *deploying(place)) as first:

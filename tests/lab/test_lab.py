@@ -107,7 +107,7 @@ def ssh(host: LabHost, user: str, command: str) -> subprocess.CompletedProcess[s
         ("bookworm", True, "Python 3.11"),
         ("trixie", True, "Python 3.13"),
         ("bullseye", True, "Python 3.9"),
-        ("bookworm", False, ""),
+        pytest.param("bookworm", False, "", marks=pytest.mark.nightly),
     ],
 )
 @pytest.mark.timeout(900)  # the base tree may have to be built first
@@ -543,6 +543,7 @@ def test_killed_in_up_down_puts_it_in_order(hosts: GetHosts, other: Lab, which: 
     assert number >= (12 if which == "each step" else 6), steps
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("which", EACH_STEP)
 def test_killed_in_up_up_goes_on(hosts: GetHosts, other: Lab, which: str) -> None:
@@ -562,6 +563,7 @@ def test_killed_in_up_up_goes_on(hosts: GetHosts, other: Lab, which: str) -> Non
             return
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("which", EACH_STEP)
 def test_killed_in_down_the_next_one_finishes(hosts: GetHosts, other: Lab, which: str) -> None:
@@ -575,6 +577,7 @@ def test_killed_in_down_the_next_one_finishes(hosts: GetHosts, other: Lab, which
             return
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_a_killed_base_build_leaves_only_a_temporary(lab: Lab, tmp_path: Path) -> None:
     code = (
@@ -619,6 +622,7 @@ def test_a_host_that_died_is_noticed_and_booted_again(other: Lab) -> None:
     assert ssh(other.hosts()[0], "root", "true").returncode == 0
 
 
+@pytest.mark.nightly
 def test_two_labs_do_not_meet(lab: Lab, hosts: GetHosts, other: Lab) -> None:
     ours = hosts()[0]
     theirs = other.up()[0]
@@ -628,6 +632,7 @@ def test_two_labs_do_not_meet(lab: Lab, hosts: GetHosts, other: Lab) -> None:
     assert ssh(ours, "root", "hostname").stdout == f"{ours.name}\n"
 
 
+@pytest.mark.nightly
 def test_two_commands_at_once_take_turns(other: Lab) -> None:
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(Lab(other.state).add) for _ in range(2)]

@@ -14,7 +14,6 @@ from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import await_sessions, current, get, main_pids
 from tests.kit.project import Project, new_project
-from tests.kit.tiers import tiered
 
 OLD_HOST_SIDE = "0123456789abcdef"
 WHEEL = "ab" * 32
@@ -231,7 +230,8 @@ def host_look(host: LabHost) -> str:
     )
 
 
-@pytest.mark.parametrize("code", tiered(["new", "unchanged"], nightly={"unchanged"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("code", ["new", "unchanged"])
 def test_a_plain_deploy_removes_and_lists_them_too(
     project: Project, module_host: LabHost, planted: set[str], code: str
 ) -> None:

@@ -265,6 +265,7 @@ def serving_state(host: LabHost) -> tuple[object, ...]:
     return main_pids(host, "shop"), links, nginx, sites, journal(host, "shop"), get(host)
 
 
+@pytest.mark.nightly
 def test_uninstall_takes_everything_but_packages(life: Life) -> None:
     life.deploy("goes")
     life.fab("uninstall", "--yes")

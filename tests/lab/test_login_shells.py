@@ -14,11 +14,11 @@ from cartwheel.ssh.connection import Gateways, StrictConnection
 from cartwheel.ssh.session import Session, open_session
 from cartwheel.ssh.startup import UnitSpec
 from cartwheel_lab import LabHost
-from tests.kit.tiers import tiered
 from tests.lab.test_session import target_of
 from tests.ssh.asking import asking, said_to
 
-pytestmark = pytest.mark.timeout(600)
+# By the shells of this machine in every run: tests/ssh/test_login_shells.py.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.nightly]
 
 SHELLS = {"zsh": "/bin/zsh", "fish": "/usr/bin/fish", "tcsh": "/bin/tcsh", "csh": "/bin/bsd-csh"}
 WORDS = ["a b", "it's", '"', "$HOME", "*", "back\\slash", "what!", "!!", "[x]", "a;b", "{a,b}", ""]
@@ -59,7 +59,7 @@ def open_as(many: LabHost) -> Iterator[Open]:
     gateways.close()
 
 
-@pytest.mark.parametrize("shell", tiered(SHELLS, nightly={"zsh", "tcsh"}))
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> None:
     user = f"with-{shell}"
     assert open_as(user, UnitSpec(f"cartwheel-{shell}")).request(asking("hello"))["uid"] == 0
@@ -72,7 +72,7 @@ def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> N
     assert (script.status, script.tail) == (3, "0\n")
 
 
-@pytest.mark.parametrize("shell", tiered([*SHELLS, "sh"], nightly={"zsh", "tcsh", "csh"}))
+@pytest.mark.parametrize("shell", [*SHELLS, "sh"])
 def test_a_bashrc_that_goes_to_another_shell(many: LabHost, open_as: Open, shell: str) -> None:
     """It never runs our command, and is given nothing that it would run instead."""
     many.sh(f"echo exec {shell} > ~startup/.bashrc")

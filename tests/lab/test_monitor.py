@@ -11,6 +11,7 @@ import pytest
 
 from cartwheel_lab import LabHost
 from tests.kit import messenger as messengers
+from tests.kit.bases import READY
 from tests.kit.certificates import authority, certificate
 from tests.kit.messenger import Messenger
 from tests.kit.project import SHOP, Project, new_project
@@ -57,7 +58,7 @@ def settings(*hosts: LabHost) -> str:
 
 @pytest.fixture(scope="module")
 def scenery(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenery]:
-    monitor, web, other = hosts(3)
+    monitor, web, other = hosts(3, packages=READY)
     for host in (monitor, web, other):
         host.reset()
     project = new_project(tmp_path_factory.mktemp("shop"))
@@ -188,6 +189,7 @@ def test_a_deploy_that_fails_is_told(scenery: Scenery) -> None:
     until(lambda: any("deploy" in one for one in scenery.heard()), 60, shown="the deploy")
 
 
+@pytest.mark.nightly
 def test_another_project_with_the_same_host_keeps_it(
     scenery: Scenery, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

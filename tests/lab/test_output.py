@@ -25,6 +25,7 @@ from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get
 from tests.kit.project import Done, Project, new_project
 from tests.kit.terminal import Terminal
+from tests.kit.tiers import tiered
 from tests.kit.waiting import is_alive
 
 SECONDS = 120.0
@@ -77,6 +78,14 @@ def json_lines(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return before, result
 
 
+ASCII = {
+    "LANG=C": {"LANG": "C"},
+    "LC_ALL=C": {"LC_ALL": "C"},
+    "really-C": {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+}
+
+
 class TestPipe:
     def test_one_prefixed_line_for_each_event(self, stage: Stage) -> None:
         stage.new_text()
@@ -112,16 +121,10 @@ class TestPipe:
 
     @pytest.mark.parametrize(
         "env",
-        [
-            {"LANG": "C"},
-            {"LC_ALL": "C"},
-            {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-            {"PYTHONIOENCODING": "ascii"},
-        ],
-        ids=["LANG=C", "LC_ALL=C", "really-C", "ascii"],
+        tiered(ASCII, nightly=ASCII.keys() - {"really-C"}),
     )
-    def test_ascii_where_the_locale_says_so(self, stage: Stage, env: dict[str, str]) -> None:
-        done = stage.fab("deploy", env=env)
+    def test_ascii_where_the_locale_says_so(self, stage: Stage, env: str) -> None:
+        done = stage.fab("deploy", env=ASCII[env])
         assert done.text.isascii()
         assert "[here] .. build" in done.out
         assert "unchanged" in done.out
@@ -189,6 +192,7 @@ class TestTerminal:
         assert last[-1] == f"to go back: `fab rollback {at}`"
         assert b"\x1b[32m" in terminal.raw
 
+    @pytest.mark.nightly
     def test_narrow_and_resized(self, stage: Stage) -> None:
         stage.new_text()
         with on_terminal(stage, "deploy", columns=24, rows=80) as terminal:
@@ -199,12 +203,14 @@ class TestTerminal:
             assert terminal.end() == 0
         assert not any("…" in line for line in terminal.screen if line.startswith("["))
 
+    @pytest.mark.nightly
     def test_no_colour(self, stage: Stage) -> None:
         with on_terminal(stage, "restart", env={"NO_COLOR": "1"}) as terminal:
             assert terminal.end() == 0
         assert re.search(rb"\x1b\[[\d;]*m", terminal.raw) is None
         assert b"\x1b[J" in terminal.raw
 
+    @pytest.mark.nightly
     def test_a_dumb_terminal_gets_lines(self, stage: Stage) -> None:
         with on_terminal(stage, "restart", env={"TERM": "dumb"}) as terminal:
             assert terminal.end() == 0
@@ -217,11 +223,11 @@ class TestTerminal:
         assert terminal.screen[0].startswith("HOST")
 
 
-READING = ("status", "releases", "history", "doctor", "plan", "env.list", "nginx.test")
+READING = ("status", "doctor", "plan", "releases", "history", "env.list", "nginx.test")
 
 
 class TestJson:
-    @pytest.mark.parametrize("word", READING)
+    @pytest.mark.parametrize("word", tiered(READING, nightly=READING[3:]))
     def test_what_shows(self, stage: Stage, word: str) -> None:
         done = stage.fab(word, "--json", code=None)
         _events, result = json_lines(done.out)

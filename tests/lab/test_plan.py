@@ -159,7 +159,7 @@ STALE: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", tiered(STALE, nightly={"secret"}))
+@pytest.mark.parametrize("what", tiered(STALE, nightly={"secret", "site"}))
 def test_a_plan_is_stale_where_anything_has_changed(
     project: Project, module_host: LabHost, what: str
 ) -> None:

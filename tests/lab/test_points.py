@@ -20,13 +20,11 @@ from tests.kit.faulting import SCENARIOS, Scenario, Shore, pairs
 from tests.kit.host import get
 from tests.kit.project import copied_checkout
 from tests.kit.seed import SEED
-from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(600)
 
-# Other tests inject the others in every run: test_faults.py, test_fleet_faults.py and
-# test_secrets_faults.py.
-EVERY_RUN = {"disk-full"}
+# In every run one fault of each kind strikes at one moment: test_faults.py, test_durability.py and,
+# with full disks, test_failures_host.py.
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +52,7 @@ EVERY_PREPARATION = (
 )
 
 
+@pytest.mark.nightly
 def test_points_come_from_the_real_command(recorded: dict[Scenario, list[Point]]) -> None:
     """Messages in either direction, and what the host side and its children do to files."""
     labels = {scenario: {point.label for point in found} for scenario, found in recorded.items()}
@@ -66,7 +65,8 @@ def test_points_come_from_the_real_command(recorded: dict[Scenario, list[Point]]
     assert sum(len(pairs(found)) for found in recorded.values()) > 1000
 
 
-@pytest.mark.parametrize("name", tiered(FAULTS, nightly=FAULTS.keys() - EVERY_RUN))
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_somewhere(
     shore: Shore, recorded: dict[Scenario, list[Point]], name: str
 ) -> None:
@@ -209,6 +209,7 @@ def test_a_disk_fills_up_while_somebody_writes(shore: Shore) -> None:
         shore.sh("systemctl stop writer; rm /srv/more")
 
 
+@pytest.mark.nightly
 def test_nothing_stays_on_the_host(shore: Shore) -> None:
     """Without a harness sessions are the host's own python3 again."""
     harness.uninstall(shore.host)

@@ -152,6 +152,7 @@ def test_the_second_deploy_is_refused_or_waits(served: tuple[LabHost, Shop]) -> 
     assert results == ["confirmed", "unchanged"]
 
 
+@pytest.mark.nightly
 def test_contended_locks(served: tuple[LabHost, Shop]) -> None:
     """Never two owners, and no lock that stays when its owner is killed."""
     host, shop = served

@@ -293,6 +293,7 @@ def test_a_wrong_sudo_password_is_not_told_either(stage: Stage, deployed: Deploy
 # --- each check catches a leak that is planted ---------------------------------------------
 
 
+@pytest.mark.nightly
 def test_the_checks_catch_a_planted_leak(stage: Stage, deployed: Deployed, tmp_path: Path) -> None:
     planted = f"S3ntinelplanted{secrets.token_hex(8)}"
     leaky = replace(stage, sentinels={"planted": planted})

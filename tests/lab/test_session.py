@@ -19,6 +19,7 @@ from cartwheel.ssh.session import Session, open_session
 from cartwheel.ssh.startup import UnitSpec
 from cartwheel.ssh.target import Target
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.ssh.asking import asking
 
@@ -82,7 +83,10 @@ def open_as(login_host: LabHost, gateways: Gateways, bundle: Bundle) -> Iterator
         each.close(5)
 
 
-@pytest.mark.parametrize("login_host", ["sudo", "sudo-rs"], indirect=True, scope="module")
+# Plain sudo is in every run too, by a whole deploy: tests/lab/test_failures_ssh.py.
+@pytest.mark.parametrize(
+    "login_host", tiered(["sudo", "sudo-rs"], nightly={"sudo"}), indirect=True, scope="module"
+)
 class TestSudo:
     def test_root_needs_none(self, open_as: Open) -> None:
         session = open_as("root")

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from cartwheel_lab import LabHost
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, get
 from tests.kit.project import Done, Project, new_project
-from tests.kit.tiers import tiered
+from tests.kit.tiers import is_nightly, tiered
 from tests.kit.web_servers import APACHE, NGINX, Server
 from tests.lab.conftest import GetHosts
 
@@ -410,8 +411,11 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Two:
-    return deployed(pair, tmp_path_factory.mktemp("told"))
+def two(
+    request: pytest.FixtureRequest, pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory
+) -> Two:
+    texts = ("one", "two") if is_nightly(request) else ("two",)
+    return deployed(pair, tmp_path_factory.mktemp("told"), texts=texts)
 
 
 @pytest.fixture(scope="module")
@@ -422,12 +426,14 @@ def two_with_apache(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -
     return deployed(pair, tmp_path_factory.mktemp("told"), APACHE.web)
 
 
-def deployed(pair: list[LabHost], folder: Path, more: str = "") -> Two:
-    """Two releases on both hosts, so that there is a way back."""
+def deployed(
+    pair: list[LabHost], folder: Path, more: str = "", texts: Sequence[str] = ("one", "two")
+) -> Two:
+    """Releases on both hosts: two, if there shall be a way back."""
     project = new_project(folder, settings=f"[health]\ntimeout_seconds=1\n{more}")
     found = Two(project, *pair)
     found.fab("setup")
-    for text in ("one", "two"):
+    for text in texts:
         project.write("app/app.py", APP.replace("{text}", text))
         found.fab("deploy")
     return found
@@ -452,6 +458,7 @@ SWEPT = {
     "token removed",
     "current link to nowhere",
     "disk is full",
+    "disk is read-only",
     "does not start at boot",
     "stopped on purpose",
 }

@@ -261,6 +261,7 @@ def test_websockets_move_to_the_new_release(
     await_ends(web_host, "shop")
 
 
+@pytest.mark.nightly
 def test_what_is_closed_is_told(project: Project, web_host: LabHost) -> None:
     with websocket(web_host) as one, websocket(web_host) as other:
         told = project.fab("restart", "-H", web_host.name).text

@@ -165,6 +165,7 @@ def test_a_job_ends_in_the_release_in_which_it_began(
     host.sh("rm /srv/shop/shared/go")
 
 
+@pytest.mark.nightly
 def test_a_pause_outlives_a_deploy_and_a_power_cut(project: Project, module_host: LabHost) -> None:
     """And a run that was cut off is shown as such."""
     host = module_host

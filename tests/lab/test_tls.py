@@ -142,6 +142,7 @@ def test_an_unchanged_deploy_touches_nothing(
     )
 
 
+@pytest.mark.nightly
 def test_units_that_somebody_took_away_come_again(project: Project, web_host: LabHost) -> None:
     timer = "cartwheel-shop_tls.timer"
     web_host.sh(f"systemctl disable --now {timer}; rm /etc/systemd/system/{timer}")
@@ -222,6 +223,7 @@ def test_a_port_that_is_taken_is_refused(
     assert served(web_host) == TWO.pem
 
 
+@pytest.mark.nightly
 def test_a_rollback_keeps_https(project: Project, web_host: LabHost) -> None:
     first = current(web_host, "shop")
     release(project, "two")
@@ -312,6 +314,7 @@ def test_a_pair_of_the_host_that_is_unusable_is_never_loaded(
     assert served(web_host) == before[0]
 
 
+@pytest.mark.nightly
 def test_links_are_followed_too(project: Project, web_host: LabHost) -> None:
     """As certbot has them: a renewal is another file, and another target of the link."""
     for number, one in enumerate((TWO, ONE), 1):
@@ -340,6 +343,7 @@ def test_without_the_table_https_ends(
 def test_an_uninstall_leaves_nothing(
     web_server: Server, project: Project, web_host: LabHost
 ) -> None:
+    write_pair(project, THREE)
     project.settings(site(web_server, TLS))
     deploy(project, web_host)
     assert served(web_host) == THREE.pem

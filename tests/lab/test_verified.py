@@ -104,7 +104,7 @@ WRITES = {
     "name",
     tiered(
         WRITES,
-        nightly=set(WRITES) - {"a log", "a database", "by descriptor"},
+        nightly=set(WRITES) - {"a log", "a database"},
     ),
 )
 def test_what_writes_beside_its_code_at_import_is_refused(
@@ -202,6 +202,7 @@ def test_it_runs_under_the_conditions_of_the_service(shop: Project, module_host:
     assert tried["homes"] is False
 
 
+@pytest.mark.nightly
 def test_what_it_prints_is_for_root_alone(shop: Project, module_host: LabHost) -> None:
     shop.write("secret", "correct-horse-battery\n")
     shop.settings(QUICK + '[secrets]\nWORD = { file = "secret" }\n')
@@ -227,6 +228,7 @@ def test_an_import_that_hangs_or_is_killed_leaves_nothing(
     assert_refused(shop, module_host, "CW507", "signal")
 
 
+@pytest.mark.nightly
 def test_a_static_folder_that_is_not_there_is_refused(shop: Project, module_host: LabHost) -> None:
     shop.settings(QUICK + '[web]\nstatic_url = "/static/"\nstatic_dir = "shop/static"\n')
     write(shop, "")

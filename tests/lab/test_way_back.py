@@ -263,6 +263,7 @@ def test_whoever_else_goes_back_cuts_nothing(shop: Shop, who: str) -> None:
     shop.all_end()
 
 
+@pytest.mark.nightly
 def test_restarts_and_a_rollback_at_once_cut_nothing(shop: Shop) -> None:
     """Each leaves at once, and what the others left is neither in its way nor a fault."""
     shop.quick()

@@ -82,10 +82,7 @@ BROKEN = {
 # Each finding by itself: tests/unit/host/test_whole.py.
 @pytest.mark.parametrize(
     "kind",
-    tiered(
-        BROKEN,
-        nightly=set(BROKEN) - {"interpreter link", "a file of a package"},
-    ),
+    tiered(BROKEN, nightly=BROKEN.keys() - {"a file of a package"}),
 )
 def test_what_is_not_whole_is_made_anew_while_it_serves(stage: Stage, kind: str) -> None:
     how, what = BROKEN[kind]
@@ -160,6 +157,7 @@ def test_damage_inside_a_package_is_the_doctors(stage: Stage) -> None:
     assert f"release {current(stage.host, 'shop')}  complete" in says(stage.fab("doctor"))
 
 
+@pytest.mark.nightly
 def test_packages_are_not_taken_over_from_what_has_lost_a_file(stage: Stage) -> None:
     """Deep inside, where a glance does not see it."""
     break_(stage, f"rm {SITE}/gunicorn/workers/sync.py")

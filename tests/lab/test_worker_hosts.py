@@ -18,6 +18,7 @@ from tests.kit.bases import READY
 from tests.kit.host import await_sessions, current, get
 from tests.kit.processes import MODULE, PROGRAM, running
 from tests.kit.project import SHOP, Project, new_project
+from tests.kit.tiers import is_nightly
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
@@ -101,9 +102,15 @@ def pids(host: LabHost) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def shop(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Deployed; the hosts of the workers had no package before."""
-    web, workers = hosts(2, packages=READY), hosts(2)
+def shop(
+    request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
+) -> Shop:
+    """Deployed; the hosts of the workers had no package before.
+
+    Only the nightly tests need two of each.
+    """
+    each = 2 if is_nightly(request) else 1
+    web, workers = hosts(each, packages=READY), hosts(each)
     for host in (*web, *workers):
         host.reset()
     found = Shop(new_project(tmp_path_factory.mktemp("shop")), web, workers)
@@ -201,6 +208,7 @@ def never_twice(shop: Shop, *, cut_off: int = 0) -> bool:
     return sum(one == other == "begins" for one, other in pairs) <= cut_off
 
 
+@pytest.mark.nightly
 def test_one_host_of_the_fleet_has_what_is_exclusive(shop: Shop) -> None:
     first, second = shop.workers
     assert shop.beats() == [first]
