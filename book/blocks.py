@@ -21,21 +21,15 @@ from pathlib import Path
 NOT_RUN = {
     "supervisor": "a file or command of supervisor",
     "capistrano": "a file or command of Capistrano",
-    "kamal": "a file or command of Kamal",
-    "deployer": "a file or command of Deployer",
     "fujin": "a file or command of fujin",
     "ansible": "a file or command of Ansible",
     "baota": "a file or command of 宝塔",
-    "dokku": "a file or command of Dokku",
     "github": "runs at GitHub; tests/lab/test_ci_examples.py runs its steps",
     "gitlab": "runs at GitLab; tests/lab/test_ci_examples.py runs its steps",
     "by-hand": "commands of an article that Cartwheel replaces",
     "real-server": "needs a public server, name or certificate authority",
     "measured": "figures of a benchmark; its command stands beside it",
-    "other-system": "needs another operating system than the lab's hosts",
-    "example-of-a-log": "lines that another program once logged",
     "a-file-of-yours": "a part of a reader's own file",
-    "template": "a part of a template or of a generated file",
     "form": "the form of something, with names to fill in",
 }
 
