@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tests.kit.certificates import certificate
 from tests.kit.waiting import until
 
 SHOWN = 3  # people look at the first few
+_QUIET_SECONDS = 0.3
 _BOX = "[data-md-component=search-query]"
 _READY = ("Type to start searching", "键入以开始搜索")
 
@@ -79,12 +81,22 @@ class Searching:
         self.window.run("document.querySelector('#__search').checked = true")
         self.window.type(_BOX, question.text)
         until(lambda: self._said() not in _READY)
+        until(self._is_quiet)
         return [self._place(one) for one in self._results()]
 
     def answers(self, question: Question) -> bool:
         """Whether one of the first results is a page with the answer."""
         pages = list(dict.fromkeys(place.split("#")[0] for place in self.first(question)))
         return bool(question.pages & set(pages[:SHOWN]))
+
+    def _is_quiet(self) -> bool:
+        """Whether the list of results stays as it is; it is drawn piece by piece."""
+        before = self._html()
+        time.sleep(_QUIET_SECONDS)
+        return before == self._html()
+
+    def _html(self) -> object:
+        return self.window.run("return document.querySelector('.md-search-result').innerHTML")
 
     def _said(self) -> str:
         return str(self.window.find(".md-search-result__meta").get_attribute("textContent")).strip()
