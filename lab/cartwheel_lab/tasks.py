@@ -95,9 +95,9 @@ def _address(host: LabHost) -> str:
 
 
 @lab_task(
-    hosts="none",
+    hosts="optional",
     help={
-        "count": "How many hosts of this kind to run.",
+        "count": "How many hosts of this kind to run (default: those of -H, or 1).",
         "suite": "Debian release: bookworm, trixie or bullseye.",
         "python": "With `--no-python`: an image without Python.",
         "disk_mb": "Size in MB of a disk in memory, which lab.disk can fill (default: none).",
@@ -112,12 +112,26 @@ def up(
     disk_mb: int = 0,
 ) -> int:
     """Start disposable lab hosts, for `-H lab1,lab2`."""
-    if count < 1:
-        raise UsageError("usage", f"--count {count}: at least one host is needed")
+    count = wanted_hosts(c.hosts, count)
     if disk_mb < 0:
         raise UsageError("usage", f"--disk-mb {disk_mb}: a size is needed")
     _list(_lab(c, out).up(count, suite, python=python, disk_mb=disk_mb), out)
     return 0
+
+
+def wanted_hosts(named: Sequence[str], count: int) -> int:
+    """How many hosts are wanted. They get their names in order, so no others can be chosen: other
+    names raise UsageError."""
+    if count < 1:
+        raise UsageError("usage", f"--count {count}: at least one host is needed")
+    names = [f"lab{number}" for number in range(1, max(count, len(named)) + 1)]
+    if named and sorted(named) != sorted(names):
+        raise UsageError(
+            "usage",
+            f"-H {','.join(named)}: the hosts are named {','.join(names)}",
+            hint=f"`fab lab.up -H {','.join(names)}`, or `fab lab.up --count {len(names)}`.",
+        )
+    return len(names)
 
 
 @lab_task(hosts="none", name="list")

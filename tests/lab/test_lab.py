@@ -651,7 +651,8 @@ def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab, tmp_path: Path)
         return done.out + done.err
 
     assert "no lab hosts" in fab("lab.list")
-    assert "lab2" in fab("lab.up", "--count", "2")
+    assert "the hosts are named lab1,lab2" in fab("lab.up", "-H", "lab2,lab3", code=2)
+    assert "lab2" in fab("lab.up", "-H", "lab1,lab2")
     assert [line.split()[:2] for line in fab("lab.list").strip().splitlines()[1:]] == [
         ["lab1", "on"],
         ["lab2", "on"],
