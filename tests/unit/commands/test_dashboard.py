@@ -123,7 +123,9 @@ def test_a_browser_is_shown_a_file_and_the_file_ends_with_it(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_in_order(project: Project, number: signal.Signals) -> None:
+    history = folder(project) / "shared/projects/shop/monitor.sqlite"
     with dashboard(project) as page:
+        until(history.exists, 20)
         page.process.send_signal(number)
         output, _ = page.process.communicate(timeout=10)
         assert page.process.returncode == Exit.INTERRUPTED
@@ -131,7 +133,7 @@ def test_it_ends_in_order(project: Project, number: signal.Signals) -> None:
         assert not alive(project.env[MARK])
     with socket.create_server(("127.0.0.1", page.port)):
         pass  # the port is free again
-    assert (folder(project) / "shared/projects/shop/monitor.sqlite").exists(), "its history stays"
+    assert history.exists(), "its history stays"
 
 
 def test_killed_it_takes_all_with_it_and_can_be_started_again(project: Project) -> None:
