@@ -19,6 +19,7 @@ from tests.kit.certificates import authority, certificate
 from tests.kit.person import Person
 from tests.kit.project import CHECKOUT, Project
 from tests.kit.shared_folder import share
+from tests.kit.waiting import until
 from tests.kit.web_servers import NGINX, Server
 from tests.lab.conftest import GetHosts
 
@@ -66,7 +67,8 @@ class Site:
 
     def served_by(self, path: str) -> str:
         """Who answered the last request for `path`: `-` is the web server itself."""
-        lines = self.host.sh(f"grep -F '{path}' {self.server.access_log('notes')}").splitlines()
+        script = f"grep -F '{path}' {self.server.access_log('notes')} ||:"
+        lines = until(lambda: self.host.sh(script).splitlines())  # it is logged after the answer
         found = re.search(r'upstream="([^"]*)"', lines[-1])
         assert found, lines[-1]
         return found[1]
